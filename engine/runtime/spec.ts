@@ -1,12 +1,14 @@
 import type { LoadSpec } from '../contracts/load.ts'
 import type { ExtractSpec } from '../contracts/source.ts'
-import type { Check, Model } from '../sql/model.ts'
+import type { Check, Model, Variables } from '../sql/model.ts'
 import type { FilePlace } from '../sql/text.ts'
 import type { Retries } from './retries.ts'
 
 /** A job as the engine needs it: everything validated, nothing of files, YAML or vendors. */
 export interface FlowSpec {
   job: string
+  /** What SQL has by `getvariable`. */
+  vars?: Variables
   extracts: ExtractSpec[]
   models: Model[]
   checks: Check[]

@@ -3,6 +3,7 @@ import type { LoadSpec } from '../contracts/load.ts'
 import { type TaskName, taskName } from '../contracts/taskName.ts'
 import { extractsOf } from '../sql/graph.ts'
 import type { OrderedModel } from '../sql/model.ts'
+import { variablesIn } from '../sql/variables.ts'
 import type { FlowSpec } from './spec.ts'
 
 /** One task of a job. */
@@ -26,7 +27,7 @@ export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, T
     for (const task of after) hash.update(tasks.get(task)!.fingerprint)
     tasks.set(name, { after, fingerprint: hash.digest('hex') })
   }
-  const { extracts, loads, checks, macros } = spec
+  const { extracts, loads, checks, macros, vars = {} } = spec
   const targets = [...new Set(loads.map(({ to }) => to))]
   add('plan', [], [extracts, targets])
   for (const connection of new Set(extracts.map(({ from }) => from)))
@@ -39,15 +40,25 @@ export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, T
   const source = (table: string) =>
     taskName(models.some(({ name }) => name === table) ? 'model' : 'types', table)
   const sqls = (files: { sql: string }[]) => files.map(({ sql }) => sql)
+  // Nothing where they ask for none: the fingerprints of such tasks are those of earlier versions.
+  const values = (texts: string[]) => {
+    const asked = (variablesIn(texts) ?? Object.keys(vars)).filter(name => name in vars)
+    return asked.length > 0 ? [asked.map(name => [name, vars[name]])] : []
+  }
   for (const { name, sql, reads, awaits, enrich, buckets, inline, extract } of models) {
     const own = checks.filter(({ model }) => model === name)
     const read = extract ? [taskName('types', name)] : reads.map(source)
     const made = buckets ? bucketTasks({ name, buckets }) : []
-    for (const bucket of made) add(bucket, read, [sql, sqls(macros)])
+    const query = [sql, ...sqls(macros)]
+    for (const bucket of made) add(bucket, read, [sql, sqls(macros), ...values(query)])
     add(
       taskName('model', name),
       [...new Set([...read, ...made, ...awaits.map(source)])],
-      [...[sql, sqls(own), sqls(macros), keysOf(name)], ...(enrich ? [enrich.version] : [])],
+      [
+        ...[sql, sqls(own), sqls(macros), keysOf(name)],
+        ...(enrich ? [enrich.version] : []),
+        ...values([...query, ...sqls(own)]),
+      ],
     )
     if (inline) tasks.get(taskName('model', name))!.view = true
   }

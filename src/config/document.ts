@@ -28,6 +28,8 @@ interface Span {
   value?: number
   /** The scalar as written, before variables. */
   raw?: string
+  /** The scalar's value, where references are in it. */
+  given?: string
   /** The scalar's value is what one reference gave. */
   referenced?: boolean
   /** The file that it stands in, where that is an included one. */
@@ -213,6 +215,16 @@ export class Document {
     return /^-?(0|[1-9]\d*)(\.\d+)?$/.test(value) ? Number(value) : undefined
   }
 
+  /** Values that references are in, below some keys of the top, by their paths: `vars.region`. */
+  given(keys: readonly string[]): [path: string, value: string][] {
+    const found: [string, string][] = []
+    for (const [path, { given }] of this.#spans) {
+      const names = JSON.parse(path) as string[]
+      if (given !== undefined && keys.includes(names[0]!)) found.push([names.join('.'), given])
+    }
+    return found
+  }
+
   /** Every problem noted so far, in the order of the file. */
   faults(): Fault[] {
     return this.#problems
@@ -296,6 +308,7 @@ export class Document {
     const raw = unveil(node.value)
     const { text, problems, used } = expansions.get(raw) ?? { text: raw, problems: [], used: [] }
     span.raw = raw
+    if (used.length > 0) span.given = text
     span.referenced = used.length > 0 && used.some(({ value }) => value === text)
     for (const problem of problems) this.problem(path, `${path.join('.')}: ${problem}`)
     for (const { reference, value } of used) this.#masks.set(value, reference)

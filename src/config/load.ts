@@ -16,6 +16,7 @@ import { environmentNames, inEnvironment, refuseProductions } from './environmen
 import { readExtracts } from './extracts.ts'
 import { refuseFiles, withDeclared } from './files.ts'
 import { readFolder } from './folder.ts'
+import { withGiven } from './givenValues.ts'
 import { openJob } from './include.ts'
 import { readLoads } from './loads.ts'
 import { readReport } from './report.ts'
@@ -100,7 +101,8 @@ export async function loadJob(
   document.throwIfAny()
   refuseFiles(folder, yaml, files)
 
-  const { models, checks, macros, hash, hashes, passedOver } = files
+  const { models, checks, macros, passedOver } = files
+  const { hash, hashes } = withGiven(document, files)
   return {
     ...settings(yaml),
     ...(schedule && { schedule }),

@@ -249,7 +249,8 @@ async function reopen({ metadata }: RunOptions, plan: string, spec: JobSpec): Pr
       `nightfreight status ${spec.job} lists the runs of this job.`,
     )
   if (isDone(record.status)) return refuse('it is already loaded', again)
-  if (record.spec_hash !== spec.hash) return refuse('the files of the job changed since', again)
+  if (record.spec_hash !== spec.hash)
+    return refuse(`changed since: ${(await changedFiles(metadata, plan, spec)).join(', ')}`, again)
   if (record.status === 'RUNNING') return refuse('it is not finished, or was interrupted', again)
   const reopened = await metadata.reopen(record, ownName())
   if (!reopened) return refuse('another process has just taken it', again)

@@ -88,7 +88,7 @@ export async function basisOf(metadata: Metadata, run: string): Promise<RunBasis
   return found?.state as RunBasis | undefined
 }
 
-/** Files of a job that are other than those a run went by, `job.yaml` first. */
+/** Files of a job, and values that references gave, that are other than those a run went by, `job.yaml` first. */
 export async function changedFiles(metadata: Metadata, run: string, spec: JobSpec): Promise<string[]> {
   const before = (await basisOf(metadata, run))?.files
   if (!before) return ["the job's files"]

@@ -165,9 +165,9 @@ export interface JobSpec {
   chunking: Chunking
   /** Where keys of job.yaml stand: `load.orders`. */
   places: Record<string, FilePlace>
-  /** SHA-256 (hex) over job.yaml's text and every SQL file: it changes when any of them does. */
+  /** SHA-256 (hex) over job.yaml's text, what references in it gave that decides rows, and every SQL file: it changes when any of them does. */
   hash: string
-  /** SHA-256 (hex) of each of them. */
+  /** SHA-256 (hex) of each of them; of what references gave by path: `vars.region`. */
   files: Record<string, string>
   /** Files of SQL that nobody reads, by their names. */
   passedOver?: Fault[]

@@ -129,7 +129,7 @@ test('a plan that cannot be loaded as it is is refused, and says why', async () 
   await update(3)
   const edited = await run({ goal: 'plan' })
   write(`# changed\n${yaml(name)}`)
-  await refused(edited.run, /files of the job changed/)
+  await refused(edited.run, /changed since: job\.yaml/)
 
   const expired = await run({ goal: 'plan' })
   rmSync(join(home, 'staging', name, expired.run, 'changes'), { recursive: true })
