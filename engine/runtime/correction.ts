@@ -13,8 +13,8 @@ export interface Correction {
 export interface Corrected {
   /** In place of the rejected rows, once each. */
   applied: string[]
-  /** Of which a value is none of its column's type: `member_id: 12x is no BIGINT`. */
+  /** Of which a value is none of its column's type (`member_id: 12x is no BIGINT`), or the key is none, or another row's. */
   refused: { id: string; reason: string }[]
-  /** Of rows that are rejected no more, or are gone. */
+  /** Of rows that are rejected no more, or are gone; of an extract, also those whose key a later night has. */
   stale: string[]
 }

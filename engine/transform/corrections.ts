@@ -1,14 +1,8 @@
-import { join } from 'node:path'
-import { REJECTED } from '../batch/builder.ts'
-import type { Part } from '../contracts/staging.ts'
-import { recordSql, rowId } from '../quality/quarantine.ts'
-import { ownFile, type RunContext } from '../runtime/context.ts'
+import type { RunContext } from '../runtime/context.ts'
 import type { Corrected, Correction } from '../runtime/correction.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
-import { allRows } from '../staging/dataSet.ts'
 import { type Image, imageSql } from '../staging/image.ts'
 import { filesSql } from '../staging/read.ts'
-import { atomicWrite, partOf } from '../staging/store.ts'
 import { seenSql, seenType } from '../types/duckType.ts'
 import { type Column, typeName } from '../types/logical.ts'
 
@@ -52,61 +46,6 @@ export async function sortOut(
   const values = columns.map(({ name }, index) => `${casts[index]} AS ${quoteName(name)}`)
   const sql = `SELECT ${values.join(', ')}, _nf_id FROM ${given} WHERE _nf_id IN (${applied.map(quote).join(', ')})`
   return { applied, refused, stale, sql }
-}
-
-/**
- * Corrects what an extract's own type rules rejected. A row takes the place of a rejected one while that is the latest
- * known of its key. Gives the file of such rows.
- */
-export async function correctExtract(
-  context: RunContext,
-  { extract, key }: { extract: string; key: string[] },
-  image: Image,
-  corrections: Correction[],
-): Promise<Corrected & { part?: Part }> {
-  const { root, spec, duck } = context
-  if (key.length === 0)
-    return {
-      applied: [],
-      stale: [],
-      refused: corrections.map(({ id }) => ({ id, reason: `${extract} has no key: correct the source` })),
-    }
-  const columns = image.columns.filter(({ name }) => name !== REJECTED)
-  const keys = key.map(name => `${quoteName(name)}::VARCHAR AS ${quoteName(name)}`).join(', ')
-  const list = key.map(quoteName).join(', ')
-  // Of rows that stand alone (their key is NULL, or another row's) no later night can tell.
-  const rows = image.nights.flatMap((night, number) => {
-    const { parts, gone = [], out } = night
-    const names = night.columns.map(({ name }) => name)
-    const alone = out ? `file_row_number IN (SELECT row FROM ${filesSql(root, [out])})` : 'false'
-    const bad = names.includes(REJECTED) ? `${REJECTED} IS NOT NULL OR ${alone}` : alone
-    const id =
-      bad === 'false' ? 'NULL' : `if(${bad}, ${rowId(spec.job, extract, recordSql(names, '_nf_r'))}, NULL)`
-    const from = (table: string, alone: string, id: string) =>
-      `SELECT ${keys}, ${number} AS _nf_night, ${alone} AS _nf_alone, ${id} AS _nf_id FROM ${table} AS _nf_r`
-    return [
-      ...(parts.length > 0 ? [from(allRows(root, night), alone, id)] : []),
-      ...(gone.length > 0 ? [from(filesSql(root, gone), 'false', 'NULL')] : []),
-    ]
-  })
-  const all = `(${rows.join(' UNION ALL ')})`
-  const latest = `SELECT any_value(_nf_id) AS _nf_id FROM (
-      SELECT * FROM ${all} WHERE NOT _nf_alone QUALIFY _nf_night = max(_nf_night) OVER (PARTITION BY ${list}))
-    GROUP BY ${list} HAVING count(*) = count(_nf_id)
-    UNION ALL SELECT _nf_id FROM ${all} WHERE _nf_alone`
-  const { sql, ...corrected } = await sortOut(
-    context,
-    extract,
-    corrections,
-    rows.length > 0 ? latest : 'SELECT NULL AS _nf_id',
-    columns,
-  )
-  if (!sql) return corrected
-  const file = ownFile(context, `corrected/${extract}`, '.parquet')
-  await atomicWrite(join(root, file), temporary =>
-    duck.copyParquet(`SELECT * EXCLUDE (_nf_id) FROM (${sql}) ORDER BY ${list}`, temporary),
-  )
-  return { ...corrected, part: await partOf(root, file) }
 }
 
 /** SQL of an extract's table as models see it: the latest known rows, and corrected ones. */

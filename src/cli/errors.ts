@@ -245,7 +245,8 @@ function reprocessCommand(): Command {
       'after',
       `
 A corrected row takes the place of the rejected one in the next run and in later ones, once, as long as the source
-gives that very row. Without --corrections: the model or check was changed, and the next run tells what became of them.
+gives that very row, and nothing later with the key that it was given. Without --corrections: the model or check was
+changed, and the next run tells what became of them.
 
 Examples:
   nightfreight errors reprocess member_data_warehouse_sync --corrections bad.csv

@@ -114,7 +114,7 @@ ${
   mends
     ? section(
         'Correct it',
-        html`<p class="soft">The corrected row takes the place of this one in the next run and in later ones, as long as the source gives it.${
+        html`<p class="soft">The corrected row takes the place of this one in the next run and in later ones, as long as the source gives it, and nothing later with the key that it is given.${
           found.sensitive.length > 0
             ? ' Values of sensitive columns are not shown: what stands for them is left as it is.'
             : ''

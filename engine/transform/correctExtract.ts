@@ -1,0 +1,132 @@
+import { join } from 'node:path'
+import { REJECTED } from '../batch/builder.ts'
+import type { Part } from '../contracts/staging.ts'
+import { recordSql, rowId } from '../quality/quarantine.ts'
+import { ownFile, type RunContext } from '../runtime/context.ts'
+import type { Corrected, Correction } from '../runtime/correction.ts'
+import { quote, quoteName } from '../sql/duckdb.ts'
+import { allRows } from '../staging/dataSet.ts'
+import { type Image, seenColumns } from '../staging/image.ts'
+import { filesSql } from '../staging/read.ts'
+import { atomicWrite, partOf } from '../staging/store.ts'
+import { columnNamed, typeName } from '../types/logical.ts'
+import { sortOut } from './corrections.ts'
+
+/** How a correction's row is told from others. */
+interface Keyed {
+  extract: string
+  key: string[]
+}
+
+/**
+ * Corrects what an extract's own type rules rejected. A row takes the place of a rejected one while that is the latest
+ * known of its key, and stands among the nights where that does: one that came later with its new key holds. Gives the
+ * file of such rows.
+ */
+export async function correctExtract(
+  context: RunContext,
+  { extract, key }: Keyed,
+  image: Image,
+  corrections: Correction[],
+): Promise<Corrected & { part?: Part }> {
+  const { root, duck } = context
+  if (key.length === 0)
+    return {
+      applied: [],
+      stale: [],
+      refused: corrections.map(({ id }) => ({ id, reason: `${extract} has no key: correct the source` })),
+    }
+  const all = rowsSql(context, { extract, key }, image)
+  const found = all === undefined ? 'SELECT NULL AS _nf_id' : foundSql(all, key)
+  const { sql, ...sorted } = await sortOut(context, extract, corrections, found, seenColumns(image))
+  if (!sql) return sorted
+  const corrected = await judgeKeys(context, { extract, key }, corrections, sorted, { all: all!, found, sql })
+  if (corrected.applied.length === 0) return corrected
+  const file = ownFile(context, `corrected/${extract}`, '.parquet')
+  const applied = corrected.applied.map(quote).join(', ')
+  const rows = `SELECT * EXCLUDE (_nf_id) FROM (${sql}) WHERE _nf_id IN (${applied}) ORDER BY ${listOf(key)}`
+  await atomicWrite(join(root, file), temporary => duck.copyParquet(rows, temporary))
+  return { ...corrected, part: await partOf(root, file) }
+}
+
+const listOf = (key: string[]) => key.map(quoteName).join(', ')
+
+/**
+ * SQL of the keys of an image's rows and of those that were gone, with their night's number, whether they are good rows, the id
+ * of those that are not, and whether these stand alone: of them (their key is NULL, or another row's) no later night can
+ * tell. Undefined where there are none.
+ */
+function rowsSql({ root, spec }: RunContext, { extract, key }: Keyed, image: Image): string | undefined {
+  const keys = key.map(name => {
+    const { type } = columnNamed(image.columns, name)!
+    return `${quoteName(name)}::${typeName(type)} AS ${quoteName(name)}`
+  })
+  const noKey = key.map(name => `${quoteName(name)} IS NULL`).join(' OR ')
+  const rows = image.nights.flatMap((night, number) => {
+    const { parts, gone = [], out } = night
+    const names = night.columns.map(({ name }) => name)
+    const left = out ? `file_row_number IN (SELECT row FROM ${filesSql(root, [out])})` : 'false'
+    const bad = names.includes(REJECTED) ? `(${REJECTED} IS NOT NULL OR ${left})` : left
+    const id =
+      bad === 'false' ? 'NULL' : `if(${bad}, ${rowId(spec.job, extract, recordSql(names, '_nf_r'))}, NULL)`
+    const from = (table: string, good: string, id: string, alone: string) =>
+      `SELECT ${keys.join(', ')}, ${number} AS _nf_night, ${good} AS _nf_good, ${id} AS _nf_id, ${alone} AS _nf_alone FROM ${table} AS _nf_r`
+    return [
+      ...(parts.length > 0 ? [from(allRows(root, night), `NOT ${bad}`, id, `${left} OR ${noKey}`)] : []),
+      ...(gone.length > 0 ? [from(filesSql(root, gone), 'false', 'NULL', 'false')] : []),
+    ]
+  })
+  return rows.length > 0 ? `(${rows.join(' UNION ALL ')})` : undefined
+}
+
+/** SQL of the rejected rows that are the latest known of their key (`_nf_id`), and of the last night that has them. */
+function foundSql(all: string, key: string[]): string {
+  const keys = listOf(key)
+  return `SELECT _nf_id, max(_nf_night) AS _nf_night FROM (
+      SELECT unnest(_nf_ids) AS _nf_id, _nf_night FROM (
+        SELECT list(_nf_id) FILTER (_nf_id IS NOT NULL) AS _nf_ids, count(*) AS _nf_n, _nf_night
+        FROM ${all} WHERE NOT _nf_alone GROUP BY ${keys}, _nf_night
+        QUALIFY _nf_night = max(_nf_night) OVER (PARTITION BY ${keys})) WHERE len(_nf_ids) = _nf_n
+      UNION ALL SELECT _nf_id, _nf_night FROM ${all} WHERE _nf_alone)
+    GROUP BY _nf_id`
+}
+
+/** Corrections whose key is a later row's are stale; refused are those whose key is none, or of another row of their night. */
+async function judgeKeys(
+  { duck, mask }: RunContext,
+  { extract, key }: Keyed,
+  corrections: Correction[],
+  { refused, stale }: Pick<Corrected, 'refused' | 'stale'>,
+  { all, found, sql }: { all: string; found: string; sql: string },
+): Promise<Corrected> {
+  const keys = listOf(key)
+  const same = key.map(name => `o.${quoteName(name)} = g.${quoteName(name)}`).join(' AND ')
+  const isAny = (among: string, which: string) =>
+    `EXISTS (SELECT 1 FROM ${among} AS o WHERE ${same} AND ${which})`
+  const later = 'o._nf_night > g._nf_night'
+  const beside = 'o._nf_night = g._nf_night'
+  const judged = await duck.rows(
+    `WITH given AS MATERIALIZED (SELECT ${keys}, _nf_id, _nf_night FROM (${sql}) JOIN (${found}) USING (_nf_id)),
+       known AS MATERIALIZED (SELECT * FROM ${all} SEMI JOIN given USING (${keys}))
+     SELECT _nf_id AS id, ${isAny('known', later)} OR ${isAny('given', later)} AS stale,
+       ${isAny('known', `${beside} AND o._nf_good`)} AS taken,
+       ${isAny('given', `${beside} AND o._nf_id <> g._nf_id`)} AS twice
+     FROM given AS g`,
+  )
+  const reasonOf = (values: Correction['values'], { taken, twice }: Record<string, unknown>) => {
+    const none = key.filter(name => values[name] == null)
+    if (none.length > 0) return `${none.join(', ')} is NULL: a row needs its key`
+    const is = `${key.map(name => `${name} = ${values[name]}`).join(', ')} is the key of`
+    if (taken) return `${is} a row that came with it: give it another, or discard it`
+    return twice ? `${is} another correction, too: give one of them another, or discard it` : undefined
+  }
+  const result: Corrected = { applied: [], refused: [...refused], stale: [...stale] }
+  for (const each of judged) {
+    const { id, values } = corrections.find(({ id }) => id === each.id)!
+    const reason = reasonOf(values, each)
+    if (each.stale) result.stale.push(id)
+    else if (reason) result.refused.push({ id, reason: mask.about(mask.columnsOf(extract), values, reason) })
+    else result.applied.push(id)
+  }
+  return result
+}
