@@ -11,7 +11,7 @@ export interface Correction {
 
 /** What came of a table's corrections, by id. */
 export interface Corrected {
-  /** In place of the rejected rows, once each. */
+  /** In place of the rejected rows: of a model, of each that is the same; of an extract, which has a key, once. */
   applied: string[]
   /** Of which a value is none of its column's type (`member_id: 12x is no BIGINT`), or the key is none, or another row's. */
   refused: { id: string; reason: string }[]

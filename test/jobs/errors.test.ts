@@ -223,3 +223,30 @@ test('what is exported comes back as it was, in whatever portions; only changes 
     message: 'f.csv:1: m has no column z',
   })
 })
+
+test('rows that are the same in every column are each corrected, where a model has no key', async () => {
+  await query(
+    "CREATE TABLE alike (label text, amount int); INSERT INTO alike VALUES ('a', -1), ('a', -1), ('b', 2)",
+  )
+  const made = await smallJob({ after }, 'alike', {
+    'job.yaml': `connections: { here: "${url}" }
+extract: { items: { from: here, table: alike } }
+load: { alike_loaded: { to: here, from: out, mode: replace } }
+quality: { max_error_rate: 1 }
+resources: { memory: 300MB, threads: 1 }
+`,
+    'out.sql': 'SELECT label, amount FROM items',
+    'checks/out/negative.sql':
+      "SELECT label, 'amount is ' || amount AS reason FROM out WHERE amount < 0 UNION ALL SELECT label, 'again' FROM out WHERE amount < 0",
+  })
+  await made.run()
+  const [record, ...others] = await made.metadata.errors.list({ job: 'alike', limit: 9 })
+  assert.deepEqual([record!.record, others], [{ label: 'a', amount: '-1' }, []])
+  await made.metadata.errors.queueCorrected(new Map([[record!.id, { amount: '1' }]]))
+  assert.equal((await made.run()).error, undefined)
+  assert.deepEqual(await query('SELECT label, amount FROM alike_loaded ORDER BY label'), [
+    { label: 'a', amount: 1 },
+    { label: 'a', amount: 1 },
+    { label: 'b', amount: 2 },
+  ])
+})
