@@ -2,7 +2,7 @@ import { shownBy } from '../lineage/shown.ts'
 import type { Mask } from '../mask.ts'
 import { type Duck, quote, quoteName } from '../sql/duckdb.ts'
 import type { OrderedCheck, SqlGraph } from '../sql/model.ts'
-import { LAST_VALUES } from '../sql/variables.ts'
+import { LAST_VALUES } from '../sql/ownVariables.ts'
 
 /** What people see of a set check's rows. */
 const SEEN = ['message', 'value']

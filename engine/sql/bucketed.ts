@@ -3,9 +3,10 @@ import type { Duck } from './duckdb.ts'
 import type { Fault } from './faults.ts'
 import type { OrderedMacro, OrderedModel, SqlGraph, TableKey } from './model.ts'
 import { usedMacros } from './order.ts'
+import { LAST_VALUES, RUN_AT } from './ownVariables.ts'
 import type { SqlNode } from './parse.ts'
 import { charactersIn, type Place, placeOf } from './text.ts'
-import { LAST_VALUES, RUN_AT, variablesIn } from './variables.ts'
+import { variablesIn } from './variables.ts'
 
 /**
  * Models in their order, those last that are made in buckets or after one that is: so buckets are made when all else that

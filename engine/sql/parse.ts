@@ -1,9 +1,9 @@
 import { foreign } from './dialect.ts'
 import { type Duck, quote } from './duckdb.ts'
 import { refuse } from './faults.ts'
+import { RUN_AT } from './ownVariables.ts'
 import { syntaxHint } from './syntax.ts'
 import { charactersIn, placeOf, statementsOf, tokensOf } from './text.ts'
-import { RUN_AT } from './variables.ts'
 
 /** A file of SQL; `file` is for messages: `checks/members_clean/email.sql`. */
 export interface SqlFile {

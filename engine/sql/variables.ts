@@ -2,12 +2,8 @@ import { didYouMean } from '../nearest.ts'
 import { type Duck, quote, quoteName } from './duckdb.ts'
 import type { Fault } from './faults.ts'
 import type { SqlSources, Variables } from './model.ts'
+import { LAST_VALUES, RUN_AT } from './ownVariables.ts'
 import { placeOf, tokensOf } from './text.ts'
-
-/** The run's own time, which every job has. */
-export const RUN_AT = 'run_at'
-/** What set checks gave as `value` in the last run that loaded, by their names: a map, empty where nothing is known. */
-export const LAST_VALUES = 'last_values'
 
 /** By the name of a set check. */
 export type LastValues = Record<string, number>

@@ -1,5 +1,5 @@
 import { quote, quoteName } from '../../engine/sql/duckdb.ts'
-import { LAST_VALUES } from '../../engine/sql/variables.ts'
+import { LAST_VALUES } from '../../engine/sql/ownVariables.ts'
 import type { Check } from '../spec/job.ts'
 
 /** A number that is made of a table, and how far it may be from what the last run that loaded had. */

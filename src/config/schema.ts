@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { DriftPolicy } from '../../engine/contracts/source.ts'
-import { LAST_VALUES, RUN_AT } from '../../engine/sql/variables.ts'
+import { LAST_VALUES, RUN_AT } from '../../engine/sql/ownVariables.ts'
 import type { InexactPolicy } from '../../engine/types/logical.ts'
 import { declaredTypeName } from '../connectors/declare/declared.ts'
 import { DEFAULT_TIMEOUTS } from '../connectors/declare/define.ts'

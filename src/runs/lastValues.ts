@@ -1,5 +1,6 @@
 import { quote } from '../../engine/sql/duckdb.ts'
-import { LAST_VALUES, type LastValues } from '../../engine/sql/variables.ts'
+import { LAST_VALUES } from '../../engine/sql/ownVariables.ts'
+import type { LastValues } from '../../engine/sql/variables.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { runDetails } from '../metadata/runDetails.ts'
 import { isDone, type RunRecord } from '../metadata/runs.ts'
