@@ -246,7 +246,8 @@ function reprocessCommand(): Command {
       `
 A corrected row takes the place of the rejected one in the next run and in later ones, once, as long as the source
 gives that very row, and nothing later with the key that it was given. Without --corrections: the model or check was
-changed, and the next run tells what became of them.
+changed, and the next run tells what became of them; rows that it does not read again, as of an extract that reads what
+is new, are open again.
 
 Examples:
   nightfreight errors reprocess member_data_warehouse_sync --corrections bad.csv

@@ -3,8 +3,8 @@ import type { Category, ErrorCode } from '../../engine/errors.ts'
 import type { Database, Params, Queries } from './database.ts'
 
 /**
- * `reprocessed`: its correction holds; `resolved`: a later run had the row right, or the source had it no more;
- * `discarded`: by hand, or a correction whose row the source has changed.
+ * `reprocessed`: its correction holds, or it was asked for again and was right; `resolved`: a later run had the row right, or
+ * the source had it no more; `discarded`: by hand.
  */
 export type ErrorState = 'open' | 'queued' | 'reprocessed' | 'resolved' | 'discarded'
 
@@ -85,7 +85,7 @@ export class ErrorRecords {
     this.clock = clock
   }
 
-  /** Keeps records, all or none; those already kept stay as they are, but that a resolved one is open again. */
+  /** Keeps records, all or none; those already kept stay as they are, but that one that had been right is open again. */
   async add(records: NewErrorRecord[]): Promise<void> {
     const now = this.now()
     // A statement cannot meet a record twice.
@@ -157,10 +157,10 @@ export class ErrorRecords {
     )
   }
 
-  /** Closes open records that a run had right. */
-  async resolve(ids: string[], run: string): Promise<void> {
+  /** Closes records that a run had right. */
+  async resolve(ids: string[], run: string, from: ErrorState): Promise<void> {
     for (const some of portions(ids, MOVED_AT_ONCE)) {
-      const { where, values } = conditionsOf({ ids: some, state: 'open' })
+      const { where, values } = conditionsOf({ ids: some, state: from })
       await this.database.run(
         `UPDATE error_records SET state = 'resolved', resolved_by = :run, updated_at = :now ${where}`,
         { ...values, run, now: this.now() },
@@ -263,7 +263,7 @@ async function insert(queries: Queries, records: NewErrorRecord[], now: string):
   await queries.run(
     `INSERT INTO error_records (${COLUMNS.join(', ')}, state, created_at, updated_at) VALUES ${rows.join(', ')}
      ON CONFLICT (id) DO UPDATE SET state = 'open', resolved_by = NULL, updated_at = :now
-       WHERE error_records.state = 'resolved'`,
+       WHERE error_records.state = 'resolved' OR (error_records.state = 'reprocessed' AND error_records.correction IS NULL)`,
     values,
   )
 }

@@ -2,6 +2,7 @@ import { REJECTED } from '../../engine/batch/builder.ts'
 import type { Category } from '../../engine/errors.ts'
 import type { Outcome } from '../../engine/pipeline.ts'
 import type { PlannedRead } from '../../engine/plan/plan.ts'
+import { counted } from '../../engine/plural.ts'
 import { rowId } from '../../engine/quality/quarantine.ts'
 import { withInexact } from '../../engine/quality/rowChecks.ts'
 import type { RunContext } from '../../engine/runtime/context.ts'
@@ -128,33 +129,59 @@ export async function correctionsOf(metadata: Metadata, job: string, table: stri
   return found.map(({ id, record, correction }) => ({ id, values: { ...record, ...correction } }))
 }
 
-/**
- * Open records that have nothing to mend any more: of a table that this run judged whole, those that it did not find
- * again; else those whose key it read, and found right.
- */
+/** Open records that have nothing to mend any more, since this run found their rows right. */
 export async function findResolved(
   context: RunContext,
   metadata: Metadata,
   outcome: Outcome,
 ): Promise<string[]> {
-  const { duck, root, spec } = context
   const resolved: string[] = []
-  for (const [name, tables] of Map.groupBy(outcome.tables, ({ name }) => name)) {
-    const open = await metadata.errors.open(spec.job, name)
-    if (open.length === 0) continue
-    const found = tables.flatMap(({ findings }) => (findings ? [{ file: findings }] : []))
-    const again = new Set<unknown>()
-    if (found.length > 0)
-      for (const { id } of await duck.rows(
-        `SELECT DISTINCT ${rowId(spec.job, name, 'record')} AS id FROM ${filesSql(root, found)} WHERE ${REJECTS}`,
-      ))
-        again.add(id)
-    const gone = open.filter(({ id }) => !again.has(id))
-    const read = outcome.reads.find(({ extract }) => extract === name)
-    if (!read?.base) resolved.push(...gone.map(({ id }) => id))
-    else resolved.push(...(await readAgain(context, read, tables[0]!, outcome, gone)))
+  for (const name of new Set(outcome.tables.map(table => table.name))) {
+    const open = await metadata.errors.open(context.spec.job, name)
+    resolved.push(...(await judgedAgain(context, outcome, name, open)).right)
   }
   return resolved
+}
+
+/** What a run found of records that were kept before, by id. */
+export interface JudgedAgain {
+  /** Found right, or gone from the source. */
+  right: string[]
+  /** Neither right nor rejected as before: their rows were not read. */
+  unread: string[]
+}
+
+/**
+ * What this run found of records of a table: where it judged the table whole, those that it did not find again are right;
+ * else those whose key it read, and found right.
+ */
+async function judgedAgain(
+  context: RunContext,
+  outcome: Outcome,
+  name: string,
+  records: Pick<ErrorRecord, 'id' | 'row_key'>[],
+): Promise<JudgedAgain> {
+  const { duck, root, spec } = context
+  if (records.length === 0) return { right: [], unread: [] }
+  const tables = outcome.tables.filter(table => table.name === name)
+  const found = tables.flatMap(({ findings }) => (findings ? [{ file: findings }] : []))
+  const again = new Set<unknown>()
+  if (found.length > 0)
+    for (const { id } of await duck.rows(
+      `SELECT DISTINCT ${rowId(spec.job, name, 'record')} AS id FROM ${filesSql(root, found)} WHERE ${REJECTS}`,
+    ))
+      again.add(id)
+  const gone = records.filter(({ id }) => !again.has(id))
+  const [table] = tables
+  const read = outcome.reads.find(({ extract }) => extract === name)
+  const right = new Set(
+    !table
+      ? []
+      : read?.base
+        ? await readAgain(context, read, table, outcome, gone)
+        : gone.map(({ id }) => id),
+  )
+  return { right: [...right], unread: gone.flatMap(({ id }) => (right.has(id) ? [] : [id])) }
 }
 
 /** Which records' keys this run read of an extract that it did not read whole. */
@@ -178,24 +205,19 @@ async function readAgain(
   return rows.map(({ id }) => String(id))
 }
 
-/** Which of the job's queued records without a correction are rejected as before. */
-export async function stillRejected(
-  { duck, spec, root }: RunContext,
+/** What this run found of queued records that have no correction. */
+export async function queuedAgain(
+  context: RunContext,
   queued: ErrorRecord[],
-  tables: Transformed[],
-): Promise<Set<string>> {
-  const still = new Set<string>()
-  for (const { name, findings } of tables) {
-    const own = queued.filter(({ table_name }) => table_name === name)
-    if (!findings || own.length === 0) continue
-    const id = rowId(spec.job, name, 'record')
-    const rows = await duck.rows(
-      `SELECT DISTINCT ${id} AS id FROM ${filesSql(root, [{ file: findings }])}
-       WHERE ${REJECTS} AND ${id} IN (${own.map(each => quote(each.id)).join(', ')})`,
-    )
-    for (const row of rows) still.add(String(row.id))
-  }
-  return still
+  outcome: Outcome,
+): Promise<Map<string, JudgedAgain>> {
+  const plain = Map.groupBy(
+    queued.filter(({ correction }) => !correction),
+    ({ table_name }) => table_name,
+  )
+  const found = new Map<string, JudgedAgain>()
+  for (const [name, records] of plain) found.set(name, await judgedAgain(context, outcome, name, records))
+  return found
 }
 
 /** What became of each table's corrections. One that judges a table does not find the rows that another rejected. */
@@ -215,9 +237,10 @@ function correctedOf(tables: Transformed[]): Map<string, Corrected> {
 /** What became of the records that were queued, once the run is loaded. Repeated, it changes nothing. */
 export async function settleErrors(
   metadata: Metadata,
+  run: string,
   tables: Transformed[],
   queued: ErrorRecord[],
-  still: Set<string>,
+  again: Map<string, JudgedAgain>,
   note: (text: string) => void,
 ): Promise<void> {
   const { errors } = metadata
@@ -226,10 +249,15 @@ export async function settleErrors(
     await errors.moveAll({ ids: refused.map(({ id }) => id) }, 'queued', 'open')
     for (const { id, reason } of refused) note(`${name}: the correction of ${id} is refused: ${reason}`)
     // The source changed the row or took it away: what it is now was judged by itself.
-    for (const from of ['queued', 'reprocessed'] as const)
-      await errors.moveAll({ ids: stale }, from, 'discarded')
+    for (const from of ['queued', 'reprocessed'] as const) await errors.resolve(stale, run, from)
   }
+  const right = new Set([...again.values()].flatMap(each => each.right))
   const plain = queued.filter(({ correction }) => !correction).map(({ id }) => id)
-  for (const [isStill, ids] of Map.groupBy(plain, id => still.has(id)))
-    await errors.moveAll({ ids }, 'queued', isStill ? 'open' : 'reprocessed')
+  for (const [isRight, ids] of Map.groupBy(plain, id => right.has(id)))
+    await errors.moveAll({ ids }, 'queued', isRight ? 'reprocessed' : 'open')
+  for (const [name, { unread }] of again)
+    if (unread.length > 0)
+      note(
+        `${name}: ${counted(unread.length, 'queued record')} ${unread.length === 1 ? 'is' : 'are'} open again: no right row of the same key was read; correct the source, or reprocess with --corrections`,
+      )
 }

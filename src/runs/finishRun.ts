@@ -13,7 +13,7 @@ import { legible } from '../util/printable.ts'
 import { redact } from '../util/redact.ts'
 import type { ArchiveOutcome } from './archive.ts'
 import { deltasOf } from './deltas.ts'
-import { findResolved, keepErrors, settleErrors, stillRejected } from './errors.ts'
+import { findResolved, type JudgedAgain, keepErrors, queuedAgain, settleErrors } from './errors.ts'
 import { estimateSeconds } from './estimate.ts'
 import { changedRows, figuresOf, measuredBy, tablesOf, totalsOf } from './figures.ts'
 import type { HeldRun } from './heldRun.ts'
@@ -85,8 +85,8 @@ export async function finishRun(
   const isLoaded = isDone(status)
   try {
     if (isLoaded && rejects) {
-      await settleErrors(metadata, outcome.tables, rejects.queued, rejects.still, progress.note)
-      await metadata.errors.resolve(rejects.resolved, run)
+      await settleErrors(metadata, run, outcome.tables, rejects.queued, rejects.again, progress.note)
+      await metadata.errors.resolve(rejects.resolved, run, 'open')
     }
     if (isLoaded) await metadata.checkpoints.clear(run)
     const settled = await metadata.endRun({
@@ -135,7 +135,7 @@ interface Rejects {
   queued: ErrorRecord[]
   /** Rejected rows by category. */
   categories: Map<string, number>
-  still: Set<string>
+  again: Map<string, JudgedAgain>
   resolved: string[]
 }
 
@@ -180,7 +180,7 @@ async function keepRejects(
   return {
     queued,
     categories,
-    still: await stillRejected(context, queued, outcome.tables),
+    again: await queuedAgain(context, queued, outcome),
     resolved: await findResolved(context, metadata, outcome),
   }
 }

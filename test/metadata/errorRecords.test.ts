@@ -56,7 +56,7 @@ overBoth(fresh => {
     assert.equal(await errors.moveAll({ ids, run: 'r1' }, 'queued', 'open'), Math.floor(odd / 3) + 1)
     assert.equal(await errors.moveAll({ ids: [] }, 'open', 'discarded'), 0)
     const open = (await errors.openAmong(ids, { job: 'j' })).map(({ id }) => id)
-    await errors.resolve(open, 'r9')
+    await errors.resolve(open, 'r9', 'open')
     assert.deepEqual(await errors.openAmong(ids, { job: 'j' }), [])
     const found = (await errors.find(open[0]!))!
     assert.deepEqual([found.state, found.resolved_by], ['resolved', 'r9'])
