@@ -9,7 +9,7 @@ import { type Fault, faultText, refuse } from '../sql/faults.ts'
 import type { SqlGraph } from '../sql/model.ts'
 import { warningsOf } from '../sql/warnings.ts'
 import { modelColumn, seenType } from '../types/duckType.ts'
-import type { Column } from '../types/logical.ts'
+import { type Column, isNamed } from '../types/logical.ts'
 import { type PlannedRead, planLoad } from './plan.ts'
 
 /** A table's columns as a job's SQL sees them. */
@@ -48,8 +48,7 @@ function nameFaults(
       if (!second) return []
       const other = second.table
       const at = { file: 'job.yaml', ...places?.[`load.${other}`] }
-      const why =
-        one.toLowerCase() === other.toLowerCase() ? `, which does not tell letters' cases apart` : ''
+      const why = isNamed(one, other) ? `, which does not tell letters' cases apart` : ''
       const message = `load.${other}: is the same table as ${one} for ${to}${why}`
       return [{ ...at, message, hint: 'Load it under another name.' }]
     })

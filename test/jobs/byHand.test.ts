@@ -1,8 +1,8 @@
 /** Tables that were made by hand: what a column cannot hold is refused by row, all else is held as it was sent. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Duck } from '../../engine/sql/duckdb.ts'
 import { freshMariadb, freshPostgres } from '../servers.ts'
+import { duckdb } from './openTargets.ts'
 import { smallJob } from './small.ts'
 
 interface Case {
@@ -335,7 +335,7 @@ for (const [kind, cases] of Object.entries({ postgres: POSTGRES, mariadb: MARIAD
         ? await freshPostgres(t)
         : kind === 'mariadb'
           ? await freshMariadb(t)
-          : duckdb(job.home)
+          : await duckdb(t, job.home)
     for (const { before } of columns) if (before) await query(before)
     await query(
       `CREATE TABLE made (id int PRIMARY KEY, ${columns.map(({ ddl }, at) => `${names[at]} ${ddl}`).join(', ')})`,
@@ -376,18 +376,3 @@ resources: { memory: 300MB, threads: 1 }
     const { inserted, updated, deleted } = (await job.run()).outcome.loaded[0]!
     assert.deepEqual([inserted, updated, deleted], [0, 0, 0])
   })
-
-function duckdb(home: string) {
-  const path = `${home}/w.duckdb`
-  return {
-    url: `duckdb://${path}`,
-    async query(sql: string) {
-      const duck = await Duck.open({ path })
-      try {
-        return await duck.rows(sql)
-      } finally {
-        duck.close()
-      }
-    },
-  }
-}

@@ -1,8 +1,9 @@
 import type { StagedLoad } from '../../../engine/contracts/load.ts'
+import { unless } from '../../../engine/errors.ts'
 import { Referring } from '../sql/cascades.ts'
 import { givenSql } from '../sql/changedValues.ts'
 import type { Action, ReferringKey } from '../sql/referringKeys.ts'
-import { ask, type Session, unlessDenied } from './connect.ts'
+import { ask, type Session } from './connect.ts'
 import type { ForeignKey } from './foreignKeys.ts'
 import { identifier } from './types.ts'
 
@@ -60,7 +61,7 @@ export function referrers(
         })
       },
       count: async sql => {
-        const found = await unlessDenied(ask(session, sql, signal))
+        const found = await unless('PERMISSION_DENIED', () => ask(session, sql, signal))
         return found && Number(found[0]!.n)
       },
     })

@@ -203,16 +203,6 @@ export async function ask<R extends object = Record<string, string | null>>(
   }
 }
 
-/** What is asked of tables that are not the job's own; undefined where we may not read them. */
-export async function unlessDenied<T>(answer: Promise<T>): Promise<T | undefined> {
-  try {
-    return await answer
-  } catch (error) {
-    if ((error as EngineError).code === 'PERMISSION_DENIED') return undefined
-    throw error
-  }
-}
-
 /** How long the server may take to answer whoever ends a session of it. */
 const KILL_MS = 3000
 

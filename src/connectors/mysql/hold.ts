@@ -1,5 +1,6 @@
 import type { Read } from '../../../engine/contracts/source.ts'
-import { EngineError } from '../../../engine/errors.ts'
+import type { EngineError } from '../../../engine/errors.ts'
+import { ownRefusal } from '../wire/refusal.ts'
 import { relation, type Selection } from '../wire/selection.ts'
 import { ask, type Session } from './connect.ts'
 import { tableName } from './types.ts'
@@ -55,11 +56,6 @@ async function refused(session: Session, sql: string, signal: AbortSignal): Prom
     await ask(session, sql, signal)
     return undefined
   } catch (error) {
-    const isItsOwn =
-      error instanceof EngineError &&
-      !error.retryable &&
-      !/^(INTERRUPTED|RESOURCE_EXHAUSTED)$/.test(error.code)
-    if (!isItsOwn) throw error
-    return error
+    return ownRefusal(error)
   }
 }

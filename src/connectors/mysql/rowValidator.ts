@@ -6,12 +6,12 @@ import {
   type RowValidator,
   type Unsendable,
 } from '../../../engine/contracts/rowValidation.ts'
+import { unless } from '../../../engine/errors.ts'
 import { quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
 import { judgedUniques, uniqueClashes } from '../sql/uniques.ts'
 import { databaseAndName } from './catalog.ts'
 import { foldedText, matchFolded } from './changes.ts'
-import { unlessDenied } from './connect.ts'
 import { fittingOf } from './fitting.ts'
 import { foldedKey, foldingColumns } from './keyClash.ts'
 import { stagingName, targetTable } from './state.ts'
@@ -113,7 +113,8 @@ export class MysqlRowValidator implements RowValidator {
       if (!loaded || others.includes(parent!)) continue
       const table = `${identifier(base!)}.${identifier(parent!)}`
       const list = parts.map(({ target }) => identifier(target!)).join(', ')
-      if (!(await unlessDenied(this.session.rows(`SELECT ${list} FROM ${table} LIMIT 0`)))) continue
+      const look = () => this.session.rows(`SELECT ${list} FROM ${table} LIMIT 0`)
+      if (!(await unless('PERMISSION_DENIED', look))) continue
       const set = parts.map(({ column }) => `s.${identifier(column!)} IS NOT NULL`)
       const same = parts.map(
         ({ column, target }) => `p.${identifier(target!)} = ${asTarget(column!, columns)}`,

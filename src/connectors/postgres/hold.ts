@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { Read } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { ownRefusal } from '../wire/refusal.ts'
 import { relation } from '../wire/selection.ts'
 import { ask, quoteTable } from './connect.ts'
 import { type PostgresExtract, rowSecurity } from './settings.ts'
@@ -36,8 +37,7 @@ async function locked(client: pg.Client, where: string, reads: Read[]): Promise<
     made = reads.map(({ options }) => lockSql(options as PostgresExtract, plain))
     if (made.length > 0) await ask(client, where, made.join('; '))
   } catch (error) {
-    if (!(error instanceof EngineError) || error.retryable || error.code === 'RESOURCE_EXHAUSTED') throw error
-    made = error
+    made = ownRefusal(error)
     await ask(client, where, 'ROLLBACK TO held')
   }
   // No snapshot is exported from within one.

@@ -1,3 +1,5 @@
+import { isNamed } from '../../../engine/types/logical.ts'
+
 /** The parts of `table`, `schema.table` or `"odd.schema"."table"`; a part that is not quoted is taken as written. */
 export function nameParts(table: string): string[] {
   const parts = table.match(/"(?:[^"]|"")*"|[^".]+/g) ?? [table]
@@ -5,5 +7,4 @@ export function nameParts(table: string): string[] {
 }
 
 /** Whether a name is among others; letters of another case are taken for the same, as some servers do. */
-export const hasName = (names: string[], name: string) =>
-  names.some(each => each.toLowerCase() === name.toLowerCase())
+export const hasName = (names: string[], name: string) => names.some(each => isNamed(each, name))
