@@ -5,7 +5,7 @@ import type { LaneModule, Read } from '../../engine/contracts/source.ts'
 import { freshMariadb } from '../servers.ts'
 import { limits, openLanes, signal, source } from './mysqlRead.ts'
 
-const readOf = (options: { table: string } | { query: string }): Read => {
+const readOf = (options: { table: string; where?: string } | { query: string; where?: string }): Read => {
   return { extract: 'r', where: 'legacy.r', columns: [], key: [], options, limits }
 }
 
@@ -49,14 +49,42 @@ describe('mysql: what a view holds', async () => {
       'with w as (select id, sleep(60) as s from t1) select * from w',
       '(select id from t1) union all (select sleep(60))',
     ]
-    const reads = [...tables.map(table => readOf({ table })), ...queries.map(query => readOf({ query }))]
+    const where = 'id in (select sleep(60) from t1) or sleep(60) = id or exists (select sleep(60))'
+    const reads = [
+      ...tables.map(table => readOf({ table })),
+      ...queries.map(query => readOf({ query })),
+      readOf({ table: 't1', where }),
+      readOf({ query: 'select id from t1', where }),
+    ]
     const snapshot = await source(db.url).open(2, signal, reads)
     const lanes = await openLanes(snapshot)
     try {
-      for (const read of reads.slice(-6)) assert.equal((await snapshot.ranges(read)).length, 1)
+      for (const read of reads.slice(-8)) assert.equal((await snapshot.ranges(read)).length, 1)
     } finally {
       for (const lane of lanes) await lane.close()
       await snapshot.close()
+    }
+  })
+
+  it('is all that is read, behind a view, a query and a condition, too', async () => {
+    await db.query(`create table orders (id int primary key); create table behind (id int primary key);
+      create view counted as select id, (select count(*) from behind b where b.id = orders.id) as n from orders`)
+    const where = 'id in (select id from behind)'
+    const query = 'select id from orders'
+    const reads = [
+      { table: 'counted' },
+      { query: `${query} where ${where}` },
+      { table: 'orders', where },
+      { query, where },
+    ]
+    for (const options of reads) {
+      const snapshot = await source(db.url).open(1, signal, [readOf(options)])
+      try {
+        const moved = db.query('set statement lock_wait_timeout = 1 for rename table behind to former')
+        await assert.rejects(moved, /Lock wait timeout/, JSON.stringify(options))
+      } finally {
+        await snapshot.close()
+      }
     }
   })
 

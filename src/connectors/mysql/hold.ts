@@ -1,7 +1,7 @@
 import type { Read } from '../../../engine/contracts/source.ts'
 import type { EngineError } from '../../../engine/errors.ts'
 import { ownRefusal } from '../wire/refusal.ts'
-import { relation, type Selection } from '../wire/selection.ts'
+import { conditionOf, relation, type Selection } from '../wire/selection.ts'
 import { ask, type Session } from './connect.ts'
 import { tableName } from './types.ts'
 
@@ -29,14 +29,19 @@ export async function locksOf(session: Session, reads: Read[], signal: AbortSign
     else for (const read of some) await lock(session, read, [lookAt(read)], locks, signal)
   }
   for (const read of reads) {
-    const { query } = read.options as Selection
+    const { query, where } = read.options as Selection
     // As a table of another SELECT, the server would run a query that has no table; but not all take WITH in parentheses.
-    if (query !== undefined) await lock(session, read, [`(${query}\n) LIMIT 0`, lookAt(read)], locks, signal)
+    const looks = where === undefined ? [`(${query}\n) LIMIT 0`, lookAt(read)] : [lookAt(read)]
+    if (query !== undefined) await lock(session, read, looks, locks, signal)
   }
   return locks
 }
 
-const lookAt = ({ options }: Read) => `(SELECT 1 FROM ${relation(options as Selection, tableName)} LIMIT 0)`
+function lookAt(read: Read): string {
+  const options = read.options as Selection
+  const condition = conditionOf(options).map(each => ` WHERE ${each}`)
+  return `(SELECT 1 FROM ${relation(options, tableName)}${condition.join('')} LIMIT 0)`
+}
 
 /** Takes the first of some statements that the server takes. */
 async function lock(session: Session, read: Read, looks: string[], locks: Locks, signal: AbortSignal) {

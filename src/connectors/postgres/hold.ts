@@ -4,6 +4,7 @@ import { EngineError } from '../../../engine/errors.ts'
 import { ownRefusal } from '../wire/refusal.ts'
 import { relation } from '../wire/selection.ts'
 import { ask, quoteTable } from './connect.ts'
+import { selectSql } from './lane.ts'
 import { type PostgresExtract, rowSecurity } from './settings.ts'
 
 /**
@@ -34,7 +35,7 @@ async function locked(client: pg.Client, where: string, reads: Read[]): Promise<
   let made: string[] | EngineError
   try {
     const plain = await plainTables(client, where, reads)
-    made = reads.map(({ options }) => lockSql(options as PostgresExtract, plain))
+    made = reads.map(read => lockSql(read, plain))
     if (made.length > 0) await ask(client, where, made.join('; '))
   } catch (error) {
     made = ownRefusal(error)
@@ -45,15 +46,19 @@ async function locked(client: pg.Client, where: string, reads: Read[]): Promise<
   return made
 }
 
-/** A SELECT locks whatever is behind a view or a query, and takes a right to any column; but it locks the indexes of all partitions, too. */
-function lockSql(options: PostgresExtract, plain: Set<string>): string {
+/**
+ * The read's own SELECT locks whatever is behind a view, a query, a condition or a policy, where one of fewer columns would be planned
+ * without some of it; but it locks the indexes of all partitions, too.
+ */
+function lockSql(read: Read, plain: Set<string>): string {
+  const options = read.options as PostgresExtract
   const name = options.table === undefined ? undefined : quoteTable(options.table)
-  return name !== undefined && plain.has(name)
+  return name !== undefined && options.where === undefined && plain.has(name)
     ? `LOCK TABLE ${name} IN ACCESS SHARE MODE`
-    : `${rowSecurity(options)}; SELECT FROM ${relation(options, quoteTable)} LIMIT 0`
+    : `${rowSecurity(options)}; ${selectSql(read, relation(options, quoteTable))} LIMIT 0`
 }
 
-/** Which of the tables that are read are ours to lock as a whole. */
+/** Which of the tables that are read are ours to lock as a whole, and have no policy that reads others. */
 async function plainTables(client: pg.Client, where: string, reads: Read[]): Promise<Set<string>> {
   const names = reads.flatMap(({ options }) => {
     const { table } = options as PostgresExtract
@@ -63,7 +68,7 @@ async function plainTables(client: pg.Client, where: string, reads: Read[]): Pro
     client,
     where,
     `SELECT asked.name FROM unnest($1::text[]) AS asked(name) JOIN pg_class c ON c.oid = to_regclass(asked.name)
-     WHERE c.relkind IN ('r', 'p') AND has_table_privilege(c.oid, 'SELECT')`,
+     WHERE c.relkind IN ('r', 'p') AND NOT c.relrowsecurity AND has_table_privilege(c.oid, 'SELECT')`,
     [names],
   )
   return new Set(found.map(({ name }) => name!))

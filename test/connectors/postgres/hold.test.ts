@@ -48,6 +48,54 @@ describe('postgres: what a view holds', async () => {
     }
   })
 
+  it('is all that is read, behind a view, a query, a condition and a policy, too', async () => {
+    await db.query(`DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE TABLE orders (id int PRIMARY KEY);
+      CREATE TABLE lines (order_id int) PARTITION BY RANGE (order_id);
+      CREATE TABLE lines1 PARTITION OF lines FOR VALUES FROM (0) TO (50);
+      CREATE TABLE lines2 PARTITION OF lines DEFAULT;
+      CREATE TABLE active (id int); CREATE TABLE secured (id int); ALTER TABLE secured ENABLE ROW LEVEL SECURITY;
+      CREATE POLICY of_active ON secured USING (id IN (SELECT id FROM active));
+      CREATE VIEW counted AS SELECT id, (SELECT count(*) FROM lines WHERE order_id = id) AS n FROM orders;
+      CREATE ROLE by_policy LOGIN PASSWORD 'pw'; GRANT USAGE ON SCHEMA public TO by_policy;
+      GRANT SELECT ON ALL TABLES IN SCHEMA public TO by_policy`)
+    const url = new URL(db.url)
+    url.username = 'by_policy'
+    url.password = 'pw'
+    const source = new PostgresSource({ name: 'pg', url: url.href })
+    const joined = 'SELECT order_id, count(*) AS n FROM lines GROUP BY 1'
+    const cases: [options: object, held: string][] = [
+      [{ table: 'orders' }, 'orders'],
+      [{ table: 'lines' }, 'lines lines1 lines2'],
+      [{ table: 'orders', where: 'id IN (SELECT id FROM active)' }, 'active orders'],
+      [{ table: 'secured', row_security: 'filter' }, 'active secured'],
+      [{ table: 'counted' }, 'lines lines1 lines2 orders'],
+      [
+        { query: `SELECT id, n FROM orders LEFT JOIN (${joined}) l ON order_id = id` },
+        'lines lines1 lines2 orders',
+      ],
+      [{ query: 'SELECT id FROM orders', where: 'id IN (SELECT id FROM active)' }, 'active orders'],
+    ]
+    try {
+      for (const [options, held] of cases) {
+        const spec = { name: 'r', from: 'pg', key: [], columns: {}, options }
+        const { columns } = await source.describe(spec, signal)
+        const snapshot = await source.open(1, signal, [{ ...readOf('r'), columns, options }])
+        try {
+          const [found] = await db.query<{ held: string }>(
+            `SELECT string_agg(DISTINCT relname, ' ' ORDER BY relname) AS held FROM pg_locks l JOIN pg_class c ON c.oid = relation
+             WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
+               AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+          )
+          assert.equal(found?.held, held, JSON.stringify(options))
+        } finally {
+          await snapshot.close()
+        }
+      }
+    } finally {
+      await db.query('DROP OWNED BY by_policy; DROP ROLE by_policy')
+    }
+  })
+
   it('leaves to its own read what cannot be locked, and takes a right to any column', async () => {
     await db.query(`CREATE TABLE columns (id int, hidden int); CREATE ROLE few_columns LOGIN PASSWORD 'pw';
       GRANT USAGE ON SCHEMA public TO few_columns;
