@@ -106,18 +106,19 @@ async function historyOf(
     return key.includes(name) ? quoteName(name) : `NULL::${typeName(type)} AS ${quoteName(name)}`
   }
   // There when it was emptied is each key whose last change before is no delete and came after the emptying before.
+  const ofKey = key.map(name => `k.${quoteName(name)}`).join(', ')
   const emptied = `WITH emptied AS (
       SELECT ${LOG.number} AS n, ${LOG.at} AS at, lag(${LOG.number}) OVER (ORDER BY ${LOG.number}) AS earlier
       FROM ${rows} WHERE ${LOG.kind} = ${CHANGE.truncate}),
     known AS (
-      SELECT ${keys}, ${HISTORY.number} AS n, ${HISTORY.kind} = 'delete' AS gone FROM (${imageSql(context.root, read.base!.image, read)})
+      SELECT ${keys}, ${HISTORY.number} AS _nf_n, ${HISTORY.kind} = 'delete' AS _nf_gone FROM (${imageSql(context.root, read.base!.image, read)})
       UNION ALL SELECT ${keys}, ${LOG.number}, ${LOG.kind} = ${CHANGE.delete} FROM ${rows} WHERE ${LOG.kind} <> ${CHANGE.truncate}),
     last AS (
-      SELECT e.n AS _nf_n, any_value(e.at) AS _nf_at, any_value(e.earlier) AS earlier, max(k.n) AS last, arg_max(k.gone, k.n) AS gone,
-        ${key.map(name => `k.${quoteName(name)}`).join(', ')}
-      FROM emptied AS e JOIN known AS k ON k.n < e.n GROUP BY e.n, ${key.map(name => `k.${quoteName(name)}`).join(', ')})
-    SELECT ${withOwn(read, { kind: "'delete'", number: '_nf_n', at: '_nf_at' }, none)} FROM last
-    WHERE NOT gone AND (earlier IS NULL OR last > earlier)`
+      SELECT e.n AS _nf_number, any_value(e.at) AS _nf_at, any_value(e.earlier) AS _nf_earlier,
+        max(k._nf_n) AS _nf_last, arg_max(k._nf_gone, k._nf_n) AS _nf_gone, ${ofKey}
+      FROM emptied AS e JOIN known AS k ON k._nf_n < e.n GROUP BY e.n, ${ofKey})
+    SELECT ${withOwn(read, { kind: "'delete'", number: '_nf_number', at: '_nf_at' }, none)} FROM last
+    WHERE NOT _nf_gone AND (_nf_earlier IS NULL OR _nf_last > _nf_earlier)`
   const all = truncated ? `${changes} UNION ALL BY NAME (${emptied})` : changes
   const parts = await copyParts(
     context,

@@ -315,3 +315,38 @@ test('postgres: rows that changed while the log told another key are an error th
   assert.equal((await job.run({ fresh: true })).error, undefined)
   assert.deepEqual(await warehouse.query(list), await query(list))
 })
+
+test('a history whose key has any name tells what is emptied, twice', async t => {
+  const own = reversed(t)
+  const [database, warehouse] = [await freshPostgres(own), await freshPostgres(own)]
+  const keys = ['id', 'n', 'at', 'last', 'gone', 'earlier', 'e', 'k']
+  const each = async (sql: (key: string) => string) => {
+    for (const key of keys) await database.query(sql(key))
+  }
+  await each(key => `CREATE TABLE of_${key} ("${key}" int PRIMARY KEY, v int)`)
+  await each(key => `INSERT INTO of_${key} VALUES (1, 1), (2, 2)`)
+  const job = await smallJob(own, 'named_histories', {
+    'job.yaml': `connections: { s: "${database.url}", w: "${warehouse.url}" }
+extract:
+${keys.map(key => `  of_${key}: { from: s, mode: changes, history: true }\n`).join('')}load:
+${keys.map(key => `  of_${key}: { to: w, from: of_${key}, key: [${key}, change_number], mode: append }\n`).join('')}`,
+  })
+  dropAfter(own, job)
+  const night = async () => assert.equal((await job.run()).error, undefined)
+  await night()
+  await each(
+    key => `DELETE FROM of_${key} WHERE "${key}" = 2; TRUNCATE TABLE of_${key}; INSERT INTO of_${key} VALUES (5, 5);
+      TRUNCATE TABLE of_${key}; INSERT INTO of_${key} VALUES (6, 6)`,
+  )
+  await night()
+  for (const key of keys) {
+    const found = await warehouse.query<{ told: string }>(
+      `SELECT change_kind || ' ' || "${key}" AS told FROM of_${key} ORDER BY change_number, change_kind, "${key}"`,
+    )
+    assert.deepEqual(
+      found.slice(2).map(({ told }) => told),
+      ['delete 2', 'delete 1', 'insert 5', 'delete 5', 'insert 6'],
+      key,
+    )
+  }
+})
