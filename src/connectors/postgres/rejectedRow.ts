@@ -12,19 +12,43 @@ const RANGES: Record<string, string> = {
   int8: '-9223372036854775808 AND 9223372036854775807',
 }
 
-/** SQL condition of staged values that a column refuses; undefined where it takes them all. */
-export function rejectSql(brought: Brought, column: TargetColumn, value: string): string | undefined {
-  const own = ofType(brought, column, value)
+const INPUT_CHECK = 'pg_input_is_valid'
+/** The same, made for a session of a server before 16, which has none. */
+const OLDER_CHECK = 'pg_temp.nightfreight_input_is_valid'
+const MAKE_CHECK = `CREATE OR REPLACE FUNCTION ${OLDER_CHECK}(value text, type text) RETURNS boolean LANGUAGE plpgsql STRICT AS $$
+  BEGIN
+    EXECUTE format('SELECT %L::%s', value, type);
+    RETURN true;
+  EXCEPTION WHEN others THEN
+    RETURN false;
+  END $$`
+
+/** The function of a text and a type's name that tells whether the type takes the text. */
+export async function inputCheck(session: TargetSession): Promise<string> {
+  const { rows } = await session.query(`SELECT to_regprocedure('${INPUT_CHECK}(text, text)') AS there`)
+  if (rows[0]!.there !== null) return INPUT_CHECK
+  await session.query(MAKE_CHECK)
+  return OLDER_CHECK
+}
+
+/** SQL condition of staged values that a column refuses; undefined where it takes them all. `check`: {@link inputCheck}. */
+export function rejectSql(
+  brought: Brought,
+  column: TargetColumn,
+  value: string,
+  check: string,
+): string | undefined {
+  const own = ofType(brought, column, value, check)
   if (!column.domain) return own
-  const ofDomain = `NOT pg_input_is_valid(${value}::text, ${quoteLiteral(column.domain)})`
+  const ofDomain = `NOT ${check}(${value}::text, ${quoteLiteral(column.domain)})`
   return own ? `(${own} OR ${ofDomain})` : ofDomain
 }
 
-function ofType(brought: Brought, column: TargetColumn, value: string): string | undefined {
+function ofType(brought: Brought, column: TargetColumn, value: string, check: string): string | undefined {
   const { type } = brought
   const { typname, typmod, native } = column
   if (fit(brought, column) === 'parse') {
-    const valid = `pg_input_is_valid(${value}::text, ${quoteLiteral(native)})`
+    const valid = `${check}(${value}::text, ${quoteLiteral(native)})`
     const inexact = inexactSql(brought, column, value)
     return inexact ? `CASE WHEN NOT ${valid} THEN TRUE ELSE ${inexact} END` : `NOT ${valid}`
   }
@@ -53,8 +77,7 @@ export async function refuseCut(
       const length = column.typmod - 4
       return `(octet_length(${value}) > ${length} AND char_length(${value}) > ${length})`
     }
-    const inexact = inexactSql(brought, column, quoteIdent(brought.name))
-    return inexact && rejectSql(brought, column, quoteIdent(brought.name))!
+    return inexactSql(brought, column, quoteIdent(brought.name))
   })
   const conditions = cut.filter(condition => condition !== undefined)
   if (conditions.length === 0) return
@@ -78,10 +101,11 @@ export async function findReject(
   staging: string,
   where: string,
 ): Promise<EngineError | undefined> {
+  const check = await inputCheck(session)
   for (const brought of load.columns) {
     const { name } = brought
     const column = columnCalled(columns, name)!
-    const condition = rejectSql(brought, column, quoteIdent(name))
+    const condition = rejectSql(brought, column, quoteIdent(name), check)
     if (!condition) continue
     const key = load.key.map(part => `${quoteLiteral(`${part} `)} || ${shownKey(load, part)}`)
     const { rows } = await session.query(

@@ -15,7 +15,7 @@ import { keyClashSql } from './keyClash.ts'
 import { columnCalled, expressions, stagingType } from './merge.ts'
 import { strayBlanks } from './padding.ts'
 import { readableSql } from './readable.ts'
-import { rejectSql } from './rejectedRow.ts'
+import { inputCheck, rejectSql } from './rejectedRow.ts'
 import type { TargetSession } from './session.ts'
 import { copyParts, stagingName } from './staging.ts'
 import { ensureState, ownComment, targetColumns } from './state.ts'
@@ -100,10 +100,11 @@ export class PostgresRowValidator implements RowValidator {
         )
         for (const row of rows) rejects.push({ row: Number(row.row), reason: row.reason! })
       }
+      const check = await inputCheck(this.session)
       for (const brought of load.columns) {
         const { name } = brought
         const column = columnCalled(found, name)
-        const condition = column && rejectSql(brought, column, quoteIdent(name))
+        const condition = column && rejectSql(brought, column, quoteIdent(name), check)
         if (condition)
           await take(
             condition,
