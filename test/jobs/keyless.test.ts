@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { TARGETS } from './hands.ts'
+import { TARGETS as OPENED } from './openTargets.ts'
 import { smallJob } from './small.ts'
 
 // Tables without a key: rows that are equal in all columns are one another's, and there are as many of each as were read.
@@ -52,6 +53,39 @@ resources: { memory: 300MB, threads: 1 }
     assert.equal(repaired.error, undefined)
     assert.equal((await job.verify()).loads[0]!.wrong.rows, 0)
   })
+
+for (const [kind, type, one, other] of [
+  ['postgres', 'char(3)', '3', '3'],
+  ['postgres', 'interval', '1 day', '24:00:00'],
+  ['mariadb', 'varchar(9)', 'a', 'a'],
+  ['duckdb', 'varchar', '3', '3'],
+] as const)
+  for (const verify of ['changes', 'off'])
+    test(`${kind}, ${type}, verify: ${verify}: rows without a key of ours that have the table's own key twice are refused by it`, async t => {
+      const job = await smallJob(t, `own_key_${kind}`, {})
+      const { url, query } = await OPENED[kind](t, job.home)
+      await query(`CREATE TABLE t (k ${type} PRIMARY KEY, v varchar(9))`)
+      await query(`INSERT INTO t VALUES ('${one}', 'was')`)
+      mkdirSync(join(job.folder, 'in'))
+      writeFileSync(join(job.folder, 'in/t.csv'), `k,v\n${one},b\n${other},c\n`)
+      job.yaml(`connections: { s: "file:in", w: "${url}" }
+extract: { given: { from: s, files: t.csv, take: all, schema: { k: VARCHAR, v: VARCHAR } } }
+load: { t: { to: w, from: given, mode: replace, verify: ${verify} } }
+resources: { memory: 300MB, threads: 1 }
+`)
+      const { error } = await job.run()
+      const { code, hint } = (error ?? {}) as { code?: string; hint?: string }
+      assert.equal(code, 'CONSTRAINT_VIOLATED', String(error))
+      assert.ok(
+        String(error).endsWith(`w.t: k '${one}' stands in 2 rows, and k is the table's own key`),
+        String(error),
+      )
+      assert.match(hint!, /Nothing was loaded\. .*\bgiven\b.*key: \[k\]/)
+      assert.deepEqual(
+        (await query('SELECT v FROM t')).map(({ v }) => v),
+        ['was'],
+      )
+    })
 
 test('verify compares what can be compared, names what cannot, and its exit code says so', async t => {
   const yaml = (load: string) => `connections: { s: "file:in", w: "duckdb:w.duckdb" }

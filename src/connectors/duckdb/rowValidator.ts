@@ -192,5 +192,5 @@ async function refusals(duck: Duck, load: PlannedLoad, table: TargetTable, besid
 }
 
 /** SQL of a value in quotes. */
-const shown = (value: string) =>
+export const shown = (value: string) =>
   `coalesce('''' || replace(left(${value}::VARCHAR, ${SHOWN}), '''', '''''') || '''', 'NULL')`

@@ -19,15 +19,15 @@ import { parquetSql } from '../../../engine/sql/files.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
 import { makeFolder } from '../../util/folder.ts'
 import { applyLoad } from '../sql/apply.ts'
-import { keyColumns, type LoadTables, standard, tableKey } from '../sql/dialect.ts'
+import { keyColumns, type LoadTables, staged, standard, tableKey } from '../sql/dialect.ts'
 import { changeError, changesOf, checkChanges } from '../sql/obstacles.ts'
-import { keyedByTable } from '../sql/ownKey.ts'
+import { keyedByTable, refuseTwice } from '../sql/ownKey.ts'
 import { type Apply, applyInOrder } from '../sql/references.ts'
 import { referencesOf, type TargetTable, targetTable } from './catalog.ts'
 import { expressions, madeType, qualified, split } from './columns.ts'
 import { fittingOf } from './fitting.ts'
 import { openingError } from './opening.ts'
-import { DuckdbRowValidator, findReject, refuseInexact } from './rowValidator.ts'
+import { DuckdbRowValidator, findReject, refuseInexact, shown } from './rowValidator.ts'
 import { duckdbVerifier } from './verifier.ts'
 
 const DIALECT = standard(quoteName, typeName)
@@ -255,6 +255,12 @@ export class DuckdbTarget implements Target {
     const tables = this.tables(loadId, load, table)
     const beside = loads.map(other => other.table)
     if (existing) await refuseInexact(duck, { load, table }, tables.staging, beside, tables.where)
+    if (load.key.length > planned.key.length) {
+      const texts = load.key.map(name => `${quote(`${name} `)} || ${shown(`s.${quoteName(name)}`)}`)
+      const compared = load.key.map(name => staged(tables, name)).join(', ')
+      const keys = { ...tables, compared, shown: `concat_ws(', ', ${texts.join(', ')})` }
+      await refuseTwice(load, keys, sql => duck.rows(sql))
+    }
     const end = await applyLoad(load, runAt, tables, executor, !existing, between)
     if (existing) return end
     return async () => {

@@ -13,7 +13,7 @@ import type { TableChanges, TableStanding, Target } from '../../../engine/contra
 import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
 import { changeError, changesOf, checkChanges } from '../sql/obstacles.ts'
-import { keyedByTable } from '../sql/ownKey.ts'
+import { keyedByTable, refuseTwice } from '../sql/ownKey.ts'
 import { checkIdentity } from '../sql/standing.ts'
 import { applyLoads } from './applyLoads.ts'
 import { primaryKey } from './catalog.ts'
@@ -22,7 +22,7 @@ import { clashOf, hasCode, isDuplicate } from './clash.ts'
 import { type Access, ask, type Session } from './connect.ts'
 import { fittingOf } from './fitting.ts'
 import { bound, foreignKeysOf } from './foreignKeys.ts'
-import { exactCollation } from './keyClash.ts'
+import { exactCollation, foldedKey, keyText } from './keyClash.ts'
 import { indexDefinitions, linkedColumns, referenceStatements } from './made.ts'
 import { fillMade, noteMade, refuseMade, settleMade } from './publish.ts'
 import { MysqlRowValidator } from './rowValidator.ts'
@@ -268,9 +268,6 @@ export class MysqlTarget implements Target {
     signal: AbortSignal,
   ): Promise<LoadCounts[] | undefined> {
     const { loadId, job, run, syncPoints } = commit
-    const loads: StagedLoad[] = []
-    for (const load of commit.loads)
-      loads.push(await keyedByTable(load, table => this.describe(table, signal)))
     const run_ = (sql: string, where = this.name) => change(session, where, sql, signal)
     try {
       // Another attempt under the same id waits here until this one has ended.
@@ -284,16 +281,23 @@ export class MysqlTarget implements Target {
     const [time] = await ask(session, 'SELECT CAST(UTC_TIMESTAMP(6) AS CHAR) AS now', signal)
     const existing = new Set((await stagingTables(this.session)).map(({ table }) => table))
     const tables = new Map<StagedLoad, LoadTables>()
-    for (const load of loads) {
+    for (const planned of commit.loads) {
+      const load = await keyedByTable(planned, table => this.describe(table, signal))
       // Whoever alters it waits from here on until the transaction has ended.
       await ask(session, `SELECT 1 AS one FROM ${this.session.quoted(load.table)} LIMIT 1`, signal)
       const { staging, keys } = stagingNames(this.session, loadId, load)
+      const where = `${this.name}.${load.table}`
+      const table = stillThere(load, await this.checked(load), where)
+      if (load.key.length > planned.key.length) {
+        const own = { staging, where, compared: foldedKey(load, table), shown: keyText(load, 's') }
+        await refuseTwice(load, own, sql => ask(session, sql, signal))
+      }
       tables.set(load, {
         target: this.session.quoted(load.table),
         columns: load.columns,
         staging,
         keys: existing.has(keys) ? keys : undefined,
-        table: stillThere(load, await this.checked(load), `${this.name}.${load.table}`),
+        table,
         now: literal(time!.now!),
       })
     }

@@ -16,6 +16,10 @@ export interface KeyClashSql {
   among: string
 }
 
+/** SQL text of a row's key as messages show it; `from`: the row's alias. */
+export const keyText = ({ key }: Pick<PlannedLoad, 'key'>, from: string) =>
+  `concat_ws(', ', ${key.map(name => `${quoteLiteral(`${name} `)} || quote_literal(left(${from}.${quoteIdent(name)}::text, 100))`).join(', ')})`
+
 /** Undefined where a key that differs is never one for the target. */
 export function keyClashSql(load: PlannedLoad, columns: TargetColumn[]): KeyClashSql | undefined {
   const { cast } = expressions(load, columns)
@@ -32,8 +36,7 @@ export function keyClashSql(load: PlannedLoad, columns: TargetColumn[]): KeyClas
   if (folding.length === 0) return undefined
   const native = ({ column, staged }: (typeof key)[number]) => cast(column.name, staged)
   const names = load.key.map(quoteIdent).join(', ')
-  const shown = (from: string) =>
-    `concat_ws(', ', ${load.key.map(name => `${quoteLiteral(`${name} `)} || quote_literal(left(${from}.${quoteIdent(name)}::text, 100))`).join(', ')})`
+  const shown = (from: string) => keyText(load, from)
   const different = folding
     .filter(({ brought, column }) => fit(brought, column) !== 'parse')
     .map(part => `${exact(part.ours)} <> ${exact(native(part))}`)

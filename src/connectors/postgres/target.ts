@@ -14,10 +14,10 @@ import type { TableSchema } from '../../../engine/contracts/source.ts'
 import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { counted } from '../../../engine/plural.ts'
 import { applyLoad, type Executor } from '../sql/apply.ts'
-import type { LoadTables } from '../sql/dialect.ts'
+import { type LoadTables, staged } from '../sql/dialect.ts'
 import { nameParts } from '../sql/names.ts'
 import { changesOf, checkChanges } from '../sql/obstacles.ts'
-import { keyedByTable } from '../sql/ownKey.ts'
+import { keyedByTable, refuseTwice } from '../sql/ownKey.ts'
 import { applyInOrder } from '../sql/references.ts'
 import { changesNothing, checkIdentity } from '../sql/standing.ts'
 import { StagedAhead } from './ahead.ts'
@@ -26,6 +26,7 @@ import { type Access, quoteTable } from './connect.ts'
 import { describeTable } from './describe.ts'
 import { explained } from './explained.ts'
 import { fittingOf } from './fitting.ts'
+import { keyText } from './keyClash.ts'
 import { expressions, type TargetColumn } from './merge.ts'
 import { refuseStrayBlanks } from './padding.ts'
 import { dropOldPartitions, ensurePartitions } from './partitions.ts'
@@ -326,6 +327,11 @@ export class PostgresTarget implements Target {
     await refuseStrayBlanks(this.session, planned, columns, staging, where)
     if (!created) {
       await refuseCut(this.session, load, columns, staging, where)
+      if (load.key.length > planned.key.length) {
+        const compared = load.key.map(name => staged(tables, name)).join(', ')
+        const keys = { staging, where, compared, shown: keyText(load, 's') }
+        await refuseTwice(load, keys, async sql => (await query(sql)).rows)
+      }
       await ensurePartitions(load, tables, query)
     }
     const end = await applyLoad(load, commit.runAt, tables, executor, created, between)
