@@ -91,11 +91,22 @@ function leafSql(type: string, text: string): string | undefined {
 }
 
 const like = (text: string, pattern: string) => `regexp_full_match(trim(${text}), ${quote(pattern)})`
-const without = (text: string, pattern: string) => `NOT regexp_matches(${text}, ${quote(pattern)})`
-const number = (text: string, scale: number) =>
-  like(text, `[+-]?[0-9_]*([.][0-9]{0,${scale}}0*)?([eE][+]?[0-9]+)?`)
-/** No double has more than 17 digits that tell it from others. */
-const double = (text: string) => without(text, '[1-9]([.]?[0-9]){16,}[.]?[1-9]')
-/** The shortest text of the float says the same number. */
-const alike = (text: string) =>
-  `TRY_CAST(TRY_CAST(${text} AS FLOAT)::VARCHAR AS DOUBLE) IS NOT DISTINCT FROM TRY_CAST(${text} AS DOUBLE)`
+const matches = (text: string, pattern: string) => `regexp_matches(${text}, ${quote(pattern)})`
+const without = (text: string, pattern: string) => `NOT ${matches(text, pattern)}`
+/** An exponent takes digits across the point. */
+const number = (text: string, scale: number) => {
+  const found = (pattern: string) => `regexp_extract(${text}, ${quote(pattern)}, 1)`
+  const exponent = `coalesce(TRY_CAST(${found('[eE]([+-]?[0-9]+)')} AS DOUBLE), 0)`
+  return `(${like(text, '[+-]?[0-9_]*([.][0-9]*)?([eE][+-]?[0-9]+)?')} AND length(${found('[.]([0-9]*?)0*(?:[eE ]|$)')}) <= ${scale} + ${exponent})`
+}
+/** No double has more than 17 digits that tell it from others; what it is too small or too large for becomes 0 or infinite. */
+const double = (text: string) => {
+  const value = `TRY_CAST(${text} AS DOUBLE)`
+  const beyond = `isinf(${value}) AND ${matches(text, '[0-9]')} OR ${value} = 0 AND ${matches(text, '^[^eE]*[1-9]')}`
+  return `${without(text, '[1-9]([.]?[0-9]){16,}[.]?[1-9]')} AND NOT coalesce(${beyond}, false)`
+}
+/** A float's shortest text, or that of the double that it is. */
+const alike = (text: string) => {
+  const float = `TRY_CAST(${text} AS FLOAT)`
+  return `TRY_CAST(${text} AS DOUBLE) IN (${float}::VARCHAR::DOUBLE, ${float}::DOUBLE)`
+}

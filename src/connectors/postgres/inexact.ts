@@ -12,8 +12,11 @@ const LOSSES: [type: RegExp, loss: string][] = [
     /^(?:double precision|real|point|line|lseg|box|path|polygon|circle)/,
     String.raw`v ~ '[1-9]([.]?\d){16,}[.]?[1-9]'`,
   ],
-  // The shortest texts of the floats say the same numbers.
-  [/^real\[\]$/, 'v::real[]::text::double precision[] IS DISTINCT FROM v::double precision[]'],
+  // Texts of floats are the shortest that tell them from other floats, or what those are as doubles.
+  [
+    /^real\[\]$/,
+    '(v::real[]::text::double precision[] IS DISTINCT FROM v::double precision[] AND v::real[]::double precision[] IS DISTINCT FROM v::double precision[])',
+  ],
 ]
 
 /** SQL condition of staged texts that a column parses, and does not hold exactly; undefined where it holds all that it takes. */
