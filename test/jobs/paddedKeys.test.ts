@@ -100,6 +100,18 @@ test('the versions of a char(n) key are those of one row', async () => {
   )
 })
 
+test('a key of bpchar has blanks that tell nothing apart: those of the char(n) that a query made it of', async () => {
+  await db.query(`CREATE TABLE s.made_of (a char(5), b char(8), v int); INSERT INTO s.made_of VALUES ('ab', NULL, 1), (NULL, 'cd', 2);
+    CREATE VIEW s.of_none AS SELECT coalesce(a, b) AS code, v FROM s.made_of`)
+  const job = await copyOf('of_none', 'code', 'deletes: hard')
+  assert.equal((await job.run()).error, undefined)
+  await db.query(`UPDATE s.made_of SET v = 10 WHERE a = 'ab'; DELETE FROM s.made_of WHERE b = 'cd'`)
+  const { error, outcome } = await job.run()
+  assert.equal(error, undefined, String(error))
+  assert.deepEqual([outcome.loaded[0]!.updated, outcome.loaded[0]!.deleted], [1, 1])
+  assert.deepEqual(await rows('SELECT rtrim(code), v FROM t.of_none'), [['ab', 10]])
+})
+
 test('a text key that ends in blanks, which a char(n) would lose, is refused with what to write, or goes to the quarantine', async () => {
   await db.query(`CREATE TABLE s.stray (code text PRIMARY KEY, v int); INSERT INTO s.stray VALUES ('a ', 1), ('b', 2);
     CREATE TABLE t.stray (code char(5) PRIMARY KEY, v int)`)

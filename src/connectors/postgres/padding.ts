@@ -15,9 +15,12 @@ export interface StrayBlanks {
   fault: string
 }
 
-/** Length of the char(n) that values come from: they have its blanks, which tell nothing apart. */
-function paddedTo({ origin }: Brought): string | undefined {
-  return origin?.family === FAMILY ? /^character\((\d+)\)$/.exec(origin.type)?.[1] : undefined
+/** SQL of values whose blanks at the end are not their own type's, for which they tell nothing apart; undefined where none are. */
+function strayOf({ origin }: Brought, value: string): string | undefined {
+  const own = origin?.family === FAMILY ? origin.type : ''
+  if (own === 'bpchar') return undefined
+  const [, length] = /^character\((\d+)\)$/.exec(own) ?? []
+  return `${value} LIKE '% '${length === undefined ? '' : ` AND char_length(${value}) <> ${length}`}`
 }
 
 /** Of the columns by which a load finds rows: two that are one for the table would take each other's place in silence. */
@@ -29,11 +32,9 @@ export function strayBlanks(
     const column = columnCalled(found, name)
     const brought = columnCalled(columns, name)
     if (column?.typname !== 'bpchar' || brought?.type.kind !== 'text') return []
-    const value = quoteIdent(name)
-    const length = paddedTo(brought)
-    const stray = length === undefined ? '' : ` AND char_length(${value}) <> ${length}`
+    const condition = strayOf(brought, quoteIdent(name))
     const fault = `ends in blanks, which ${column.native} does not keep`
-    return [{ column, condition: `${value} LIKE '% '${stray}`, fault }]
+    return condition === undefined ? [] : [{ column, condition, fault }]
   })
 }
 
