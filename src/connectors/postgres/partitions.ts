@@ -85,7 +85,9 @@ export async function dropOldPartitions(
     const { rows } = await query(
       `SELECT ${parts.map(part => `(SELECT count(*) FROM ${part})`).join(' + ')} AS n`,
     )
-    await query(`DROP TABLE ${parts.join(', ')}`)
+    // Foreign keys to the table are upon each of its partitions, and would keep it from going.
+    const detached = parts.map(part => `ALTER TABLE ${tables.target} DETACH PARTITION ${part};`)
+    await query(`${detached.join(' ')} DROP TABLE ${parts.join(', ')}`)
     const gone = Number(rows[0]!.n)
     await noteDropped(session, load, gone)
     const at = left.findIndex(({ table }) => table === load.table)

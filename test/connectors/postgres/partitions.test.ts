@@ -85,6 +85,8 @@ test('by range: a partition for every period; those past keep are dropped, other
         "t_2026_01 | FROM ('2026-01-01') TO ('2026-02-01') | 1 | 1",
       ],
     )
+    // A foreign key to the table is one to each of its partitions.
+    await postgres.query('CREATE TABLE c (id int, at timestamptz, FOREIGN KEY (id, at) REFERENCES t)')
     // The run is of January: November is its second month before.
     await load(target, 'L2', { ...spec, partitions: { every: 'month', keep: 2 } }, at('2026-01-02 00:00:00'))
     assert.deepEqual(
