@@ -32,6 +32,12 @@ export interface TableStanding {
   guarded?: true
 }
 
+/** Rows that go again once a run at a time has loaded them: whose `column` is of before `since`. */
+export interface PassingRows {
+  column: string
+  since: Date
+}
+
 /** How a load changes its table first, as its `schema` allows. */
 export interface TableChanges {
   /** In the order in which they are run. */
@@ -65,6 +71,8 @@ export interface Target {
   refusesName?(name: string, of: 'table' | 'column'): string | undefined
   /** What a table is told from others by: names of one table give the same; known once it is probed. Absent where each name is a table of its own. */
   tableId?(table: string): string
+  /** Which rows do not stay in a load's table; undefined where all do. Absent where all of all tables do. */
+  passing?(load: PlannedLoad, runAt: Date, signal: AbortSignal): Promise<PassingRows | undefined>
   /** The sync points of a job's last commit here. */
   syncPoints(job: string, signal: AbortSignal): Promise<SyncPoint[]>
   /** The result of an earlier commit under this load id; undefined where there was none. */

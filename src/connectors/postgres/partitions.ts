@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { LoadCommit, LoadCounts, StagedLoad } from '../../../engine/contracts/load.ts'
+import type { LoadCommit, LoadCounts, PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
+import type { PassingRows } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
 import { type LoadTables, staged } from '../sql/dialect.ts'
@@ -100,25 +101,45 @@ export async function dropOldPartitions(
 }
 
 async function oldPartitions(
-  load: StagedLoad,
+  load: PlannedLoad,
   runAt: Date,
   tables: Pick<LoadTables, 'target' | 'where'>,
   query: Query,
 ): Promise<string[]> {
-  const { every, keep } = load.partitions!
   if ((await partitioning(load, tables, query))?.strategy !== 'range') return []
   // The bound's text is the column's own; MAXVALUE has no quotes, and is never old.
   const { rows } = await query(
     `SELECT relid::regclass AS part FROM pg_partition_tree(${quoteLiteral(tables.target)}) JOIN pg_class ON oid = relid
      WHERE parentrelid = ${quoteLiteral(tables.target)}::regclass
-       AND (regexp_match(pg_get_expr(relpartbound, relid), $$TO \\('([^']+)'\\)$$))[1]::timestamptz
-         <= date_trunc('${every}', timestamptz '${runAt.toISOString()}') - interval '${keep} ${every}'`,
+       AND (regexp_match(pg_get_expr(relpartbound, relid), $$TO \\('([^']+)'\\)$$))[1]::timestamptz <= ${firstKept(load, runAt)}`,
   )
   return rows.map(({ part }) => part!)
 }
 
+/** SQL of the moment that a load's first period that is kept begins with. */
+const firstKept = ({ partitions }: PlannedLoad, runAt: Date) => {
+  const { every, keep } = partitions!
+  return `(date_trunc('${every}', timestamptz '${runAt.toISOString()}') - interval '${keep} ${every}')`
+}
+
+/** Rows that go again with their partitions, as {@link dropOldPartitions} has them. */
+export async function passingRows(
+  session: TargetSession,
+  load: PlannedLoad,
+  runAt: Date,
+  signal: AbortSignal,
+): Promise<PassingRows | undefined> {
+  if (load.partitions?.keep === undefined) return undefined
+  const where = `${session.access.name}.${load.table}`
+  const query: Query = sql => session.query(sql, [], signal, where)
+  const found = await partitioning(load, { target: quoteTable(load.table), where }, query)
+  if (!found || !columnCalled(load.columns, found.column)) return undefined
+  const { rows } = await query(`SELECT extract(epoch FROM ${firstKept(load, runAt)}) * 1000 AS since`)
+  return { column: found.column, since: new Date(Number(rows[0]!.since)) }
+}
+
 async function partitioning(
-  load: StagedLoad,
+  load: PlannedLoad,
   { target, where }: Pick<LoadTables, 'target' | 'where'>,
   query: Query,
 ): Promise<Partitioning | undefined> {

@@ -11,7 +11,7 @@ import type {
   SyncPoint,
 } from '../../../engine/contracts/load.ts'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
-import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
+import type { PassingRows, TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { counted } from '../../../engine/plural.ts'
 import { applyLoad, type Executor } from '../sql/apply.ts'
 import { type LoadTables, staged } from '../sql/dialect.ts'
@@ -29,7 +29,7 @@ import { fittingOf } from './fitting.ts'
 import { keyText } from './keyClash.ts'
 import { expressions, type TargetColumn } from './merge.ts'
 import { refuseStrayBlanks } from './padding.ts'
-import { dropOldPartitions, ensurePartitions } from './partitions.ts'
+import { dropOldPartitions, ensurePartitions, passingRows } from './partitions.ts'
 import { sumStaged } from './readBack.ts'
 import { refuseCut } from './rejectedRow.ts'
 import { PostgresRowValidator } from './rowValidator.ts'
@@ -112,6 +112,11 @@ export class PostgresTarget implements Target {
   standing(table: string, signal: AbortSignal): Promise<TableStanding> {
     this.session.heed(signal)
     return standingOf(this.session, table, signal)
+  }
+
+  passing(load: PlannedLoad, runAt: Date, signal: AbortSignal): Promise<PassingRows | undefined> {
+    this.session.heed(signal)
+    return passingRows(this.session, load, runAt, signal)
   }
 
   async syncPoints(job: string, signal: AbortSignal): Promise<SyncPoint[]> {
