@@ -142,3 +142,12 @@ test('a schema that is named like a catalog of DuckDB is refused', async () => {
     assert.equal((error as EngineError).code, 'CONFIG_INVALID')
   }
 })
+
+test('a column is told from a generated one whose name ends as its own does', async () => {
+  const { job, rows } = await jobInto('duck_ends', 'ends')
+  await rows(
+    'CREATE TABLE ends (id BIGINT DEFAULT 0, v VARCHAR, paid BIGINT GENERATED ALWAYS AS (length(v)))',
+  )
+  assert.equal((await job.run()).error, undefined)
+  assert.deepEqual(await rows('SELECT * FROM ends ORDER BY id'), ['1 a 1', '2 b 1'])
+})

@@ -58,12 +58,13 @@ export async function targetTable(duck: Duck, table: string): Promise<TargetTabl
   )
   const [found] = await duck.rows(`SELECT sql, comment FROM duckdb_tables() WHERE ${where}`)
   const sql = String(found?.sql ?? '')
+  /** How its definition may begin. */
+  const beginnings = (column: string) =>
+    [column, quoteName(column)].flatMap(each => [`(${each} `, `, ${each} `])
   const isGenerated = (column: string, type: string) =>
-    [column, quoteName(column)].some(each => sql.includes(`${each} ${type} GENERATED ALWAYS AS`))
+    beginnings(column).some(each => sql.includes(`${each}${type} GENERATED ALWAYS AS`))
   const collationOf = (column: string) =>
-    [column, quoteName(column)]
-      .flatMap(each => [`(${each}`, `, ${each}`])
-      .flatMap(each => /^[\w.]+/.exec(sql.split(`${each} VARCHAR COLLATE `)[1] ?? '') ?? [])[0]
+    beginnings(column).flatMap(each => /^[\w.]+/.exec(sql.split(`${each}VARCHAR COLLATE `)[1] ?? '') ?? [])[0]
   const madeOf = columns.flatMap(({ column_name, data_type, column_default: made }) =>
     isGenerated(String(column_name), String(data_type)) ? String(made).match(/"(?:[^"]|"")*"|\w+/g) : [],
   )
