@@ -36,3 +36,24 @@ resources: { memory: 300MB, threads: 1 }
     job.yaml(loads('one', 'other'))
     assert.equal((await job.run()).error, undefined)
   })
+
+test('postgres: a table is of the schema in which its name is found, of all that are searched', async () => {
+  await source.query('CREATE SCHEMA sa; CREATE SCHEMA sb; CREATE TABLE sb.found (id int PRIMARY KEY)')
+  const url = `${source.url}?options=-c%20search_path%3Dsa,sb`
+  const job = await smallJob({ after }, 'one_found', {
+    'job.yaml': `connections: { from: "${source.url}", to: "${url}" }
+extract: { given: { from: from, table: public.given, key: id } }
+load: { found: { to: to, from: given, key: id }, sb.found: { to: to, from: given, key: id } }
+resources: { memory: 300MB, threads: 1 }
+`,
+  })
+  assert.match(String((await job.run()).error), /load\.sb\.found: is the same table as found for to/)
+  job.yaml(`connections: { from: "${source.url}", to: "${url}" }
+extract: { given: { from: from, table: public.given, key: id } }
+load: { found: { to: to, from: given, key: id }, made: { to: to, from: given, key: id }, sb.made: { to: to, from: given, key: id } }
+resources: { memory: 300MB, threads: 1 }
+`)
+  assert.equal((await job.run()).error, undefined)
+  const noted = await source.query("SELECT name FROM nightfreight.tables WHERE name ~ '^s[ab]' ORDER BY 1")
+  assert.deepEqual(noted, [{ name: 'sa.made' }, { name: 'sb.found' }, { name: 'sb.made' }])
+})

@@ -144,10 +144,10 @@ export async function lockTables(
   )
 }
 
-// SQL of the name with its schema: two jobs may write it with and without.
+// SQL of the name with the schema where it is found, or would be made: two jobs may write it with and without.
 function nameOf(table: string): string {
   const [schema, name] = nameParts(table)
-  return name === undefined
-    ? `current_schema() || ${quoteLiteral(`.${schema}`)}`
-    : quoteLiteral(`${schema}.${name}`)
+  if (name !== undefined) return quoteLiteral(`${schema}.${name}`)
+  const found = `SELECT nspname FROM pg_namespace AS n JOIN pg_class AS c ON c.relnamespace = n.oid WHERE c.oid = to_regclass(${quoteLiteral(quoteTable(table))})`
+  return `coalesce((${found}), current_schema()) || ${quoteLiteral(`.${schema}`)}`
 }

@@ -15,7 +15,6 @@ import type { PassingRows, TableChanges, TableStanding, Target } from '../../../
 import { counted } from '../../../engine/plural.ts'
 import { applyLoad, type Executor } from '../sql/apply.ts'
 import { type LoadTables, staged } from '../sql/dialect.ts'
-import { nameParts } from '../sql/names.ts'
 import { changesOf, checkChanges } from '../sql/obstacles.ts'
 import { keyedByTable, refuseTwice } from '../sql/ownKey.ts'
 import { applyInOrder } from '../sql/references.ts'
@@ -48,6 +47,7 @@ import {
   DIALECT,
   finishTable,
 } from './table.ts'
+import { tableIds } from './tableIds.ts'
 import { FAMILY } from './types.ts'
 import { PostgresVerifier } from './verifier.ts'
 
@@ -63,10 +63,9 @@ export class PostgresTarget implements Target {
   readonly family = FAMILY
   readonly verifier: PostgresVerifier
   readonly rowValidator: PostgresRowValidator
+  tableId: ((table: string) => string) | undefined
   private readonly session: TargetSession
   private readonly name: string
-  /** Where tables are that are named without one. */
-  private schema: string | null = null
   /** By staging table that can become its load's table: what was staged there. */
   private readonly adoptable = new Map<string, StageRequest>()
   /** Staging tables that were not made: their loads change no row. */
@@ -86,13 +85,7 @@ export class PostgresTarget implements Target {
   }
 
   async probe(signal: AbortSignal): Promise<void> {
-    const { rows } = await this.session.query('SELECT current_schema() AS own', [], signal)
-    this.schema = rows[0]!.own
-  }
-
-  tableId(table: string): string {
-    const path = nameParts(table)
-    return JSON.stringify(path.length === 1 ? [this.schema, ...path] : path)
+    this.tableId = await tableIds(this.session, signal)
   }
 
   async describe(table: string, signal: AbortSignal): Promise<TableSchema | undefined> {
