@@ -5,6 +5,7 @@ import { seenSql, seenType, stagedType } from '../../../engine/types/duckType.ts
 import { type Column, columnNamed, typeFromName, typeName } from '../../../engine/types/logical.ts'
 import { sameType } from '../../../engine/types/nestedType.ts'
 import { widens } from '../../../engine/types/widen.ts'
+import { type Dialect, standard } from '../sql/dialect.ts'
 import { nameParts } from '../sql/names.ts'
 
 // How a load's columns and those of its table go together.
@@ -40,6 +41,25 @@ export function expressions(load: PlannedLoad, columns: Column[], folds: boolean
     order: (name: string, expression: string) => (folded(name) ? `encode(${expression})` : expression),
   }
 }
+
+/**
+ * DuckDB's dialect for a table: its UPDATE leaves a value that it takes for equal to the new one, so that 1 day would stay where
+ * 24 hours are to be; such a value is made another one first.
+ */
+export function dialectOf(columns: Column[]): Dialect {
+  const update: Dialect['update'] = (target, set, where, from) => {
+    const intervals = set.filter(({ column }) => columnNamed(columns, column)?.native === 'INTERVAL')
+    const first = intervals.map(({ column, value }) => {
+      const ours = `t.${quoteName(column)}`
+      const another = { column, value: `${ours} + INTERVAL 1 MICROSECOND` }
+      return STANDARD.update(target, [another], `${where} AND ${ours} = ${value}`, from)
+    })
+    return [...first, STANDARD.update(target, set, where, from)].join('; ')
+  }
+  return { ...STANDARD, update }
+}
+
+const STANDARD = standard(quoteName, typeName)
 
 /** Whether DuckDB's own assignment holds every value exactly, or raises where one does not fit, or {@link exactSql} tells: it rounds silently. */
 export function fits(column: Needed, native: string): boolean {

@@ -55,11 +55,11 @@ export class DuckdbRowValidator implements RowValidator {
     try {
       for (const { condition, reason } of await refusals(duck, load, table, beside)) {
         const rows = await duck.rows(
-          `SELECT ${REJECT_ROW} AS row, ${reason} AS reason FROM ${STAGED} AS s WHERE ${condition}`,
+          `SELECT ${REJECT_ROW} AS row, ${reason} AS reason FROM ${STAGED} AS _nf_s WHERE ${condition}`,
         )
         if (rows.length === 0) continue
         for (const { row, reason } of rows) rejects.push({ row: Number(row), reason: String(reason) })
-        await duck.run(`DELETE FROM ${STAGED} AS s WHERE ${condition}`)
+        await duck.run(`DELETE FROM ${STAGED} AS _nf_s WHERE ${condition}`)
       }
       return rejects
     } finally {
@@ -85,10 +85,10 @@ export async function findReject(
   )
   try {
     for (const { condition, reason } of await refusals(duck, load, table, beside)) {
-      const key = load.key.map(name => `${quote(`${name} `)} || ${shown(`s.${quoteName(name)}`)}`)
+      const key = load.key.map(name => `${quote(`${name} `)} || ${shown(`_nf_s.${quoteName(name)}`)}`)
       const [found] = await duck.rows(
         `SELECT ${reason} AS reason, concat_ws(', ', ${[...key, 'NULL'].join(', ')}) AS key, count(*) OVER () AS n
-         FROM ${STAGED} AS s WHERE ${condition} ORDER BY 2 LIMIT 1`,
+         FROM ${STAGED} AS _nf_s WHERE ${condition} ORDER BY 2 LIMIT 1`,
       )
       if (!found) continue
       const row = found.key ? ` (${found.key})` : ''
@@ -118,19 +118,19 @@ export async function refuseInexact(
 ): Promise<void> {
   const inexact = load.load.columns.flatMap(column => inexactSql(column, load.table) ?? [])
   if (inexact.length === 0) return
-  const found = await duck.rows(`SELECT 1 AS one FROM ${rows} AS s WHERE ${inexact.join(' OR ')} LIMIT 1`)
+  const found = await duck.rows(`SELECT 1 AS one FROM ${rows} AS _nf_s WHERE ${inexact.join(' OR ')} LIMIT 1`)
   const error = found.length > 0 && (await findReject(duck, load, rows, beside, where))
   if (error) throw error
 }
 
-/** Condition on a staged row `s`: a column rounds its value; undefined where it rounds none. */
+/** Condition on a staged row `_nf_s`: a column rounds its value; undefined where it rounds none. */
 function inexactSql(column: Column, { columns }: TargetTable): string | undefined {
   const there = columnNamed(columns, column.name)
-  const exact = there && exactSql(column, there.native, `s.${quoteName(column.name)}`)
+  const exact = there && exactSql(column, there.native, `_nf_s.${quoteName(column.name)}`)
   return exact && `NOT coalesce(${exact}, true)`
 }
 
-/** Conditions on staged rows `s` that the table refuses, and SQL of why. */
+/** Conditions on staged rows `_nf_s` that the table refuses, and SQL of why. */
 async function refusals(duck: Duck, load: PlannedLoad, table: TargetTable, beside: string[]) {
   const { cast } = expressions(load, table.columns, table.folds)
   const typed = (name: string, alias: string) => cast(name, `${alias}.${quoteName(name)}`)
@@ -138,8 +138,8 @@ async function refusals(duck: Duck, load: PlannedLoad, table: TargetTable, besid
   for (const column of load.columns) {
     const { name } = column
     const { native } = columnNamed(table.columns, name)!
-    const own = `s.${quoteName(name)}`
-    const value = typed(name, 's')
+    const own = `_nf_s.${quoteName(name)}`
+    const value = typed(name, '_nf_s')
     // Of a nested value, TRY_CAST would give the parts that it holds.
     const held = /[[(]/.test(native) ? `TRY(${value})` : `TRY_CAST(${own} AS ${native})`
     const inexact = inexactSql(column, table)
@@ -151,7 +151,7 @@ async function refusals(duck: Duck, load: PlannedLoad, table: TargetTable, besid
   }
   for (const { name, nullable } of table.columns)
     if (!nullable && columnNamed(load.columns, name))
-      found.push({ condition: `s.${quoteName(name)} IS NULL`, reason: quote(`${name}: may not be NULL`) })
+      found.push({ condition: `_nf_s.${quoteName(name)} IS NULL`, reason: quote(`${name}: may not be NULL`) })
   const [schema] = split(load.table)
   const constraints = await duck.rows(
     `SELECT constraint_type AS kind, constraint_text AS text, expression, to_json(constraint_column_names)::VARCHAR AS names,
@@ -162,7 +162,7 @@ async function refusals(duck: Duck, load: PlannedLoad, table: TargetTable, besid
   for (const { kind, text, expression, names, parent, parent_names } of constraints) {
     const own = JSON.parse(String(names)) as string[]
     if (own.length === 0 || !own.every(name => columnNamed(load.columns, name))) continue
-    const reason = `${own.map(name => `${quote(`${name} `)} || ${shown(`s.${quoteName(name)}`)}`).join(` || ', ' || `)} || ${quote(` violates ${text}`)}`
+    const reason = `${own.map(name => `${quote(`${name} `)} || ${shown(`_nf_s.${quoteName(name)}`)}`).join(` || ', ' || `)} || ${quote(` violates ${text}`)}`
     if (kind === 'UNIQUE') uniques.push(own)
     if (kind === 'CHECK') {
       const values = own.map(name => `${typed(name, 't')} AS ${quoteName(name)}`)
@@ -173,9 +173,9 @@ async function refusals(duck: Duck, load: PlannedLoad, table: TargetTable, besid
     }
     if (kind !== 'FOREIGN KEY' || [load.table, ...beside].some(other => split(other)[1] === parent)) continue
     const theirs = JSON.parse(String(parent_names)) as string[]
-    const same = own.map((name, index) => `p.${quoteName(theirs[index]!)} = ${typed(name, 's')}`)
+    const same = own.map((name, index) => `p.${quoteName(theirs[index]!)} = ${typed(name, '_nf_s')}`)
     found.push({
-      condition: `${own.map(name => `s.${quoteName(name)} IS NOT NULL`).join(' AND ')} AND NOT EXISTS (SELECT 1
+      condition: `${own.map(name => `_nf_s.${quoteName(name)} IS NOT NULL`).join(' AND ')} AND NOT EXISTS (SELECT 1
         FROM ${quoteName(schema)}.${quoteName(String(parent))} AS p WHERE ${same.join(' AND ')})`,
       reason,
     })
@@ -185,7 +185,7 @@ async function refusals(duck: Duck, load: PlannedLoad, table: TargetTable, besid
   const names = { quote: quoteName, staged: STAGED, row: REJECT_ROW, target: qualified(load.table), typed }
   for (const columns of judgedUniques(load, keyed ? [...uniques, ...indexed] : []))
     for (const { condition, text } of uniqueClashes(load, columns, names)) {
-      const values = columns.map(name => `${quote(`${name} `)} || ${shown(`s.${quoteName(name)}`)}`)
+      const values = columns.map(name => `${quote(`${name} `)} || ${shown(`_nf_s.${quoteName(name)}`)}`)
       found.push({ condition, reason: `${values.join(` || ', ' || `)} || ${quote(` ${text}`)}` })
     }
   return found

@@ -19,18 +19,16 @@ import { parquetSql } from '../../../engine/sql/files.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
 import { makeFolder } from '../../util/folder.ts'
 import { applyLoad } from '../sql/apply.ts'
-import { keyColumns, type LoadTables, staged, standard, tableKey } from '../sql/dialect.ts'
+import { keyColumns, type LoadTables, staged, tableKey } from '../sql/dialect.ts'
 import { changeError, changesOf, checkChanges } from '../sql/obstacles.ts'
 import { keyedByTable, refuseTwice } from '../sql/ownKey.ts'
 import { type Apply, applyInOrder } from '../sql/references.ts'
 import { referencesOf, type TargetTable, targetTable } from './catalog.ts'
-import { expressions, madeType, qualified, split } from './columns.ts'
+import { dialectOf, expressions, madeType, qualified, split } from './columns.ts'
 import { fittingOf } from './fitting.ts'
 import { openingError } from './opening.ts'
 import { DuckdbRowValidator, findReject, refuseInexact, shown } from './rowValidator.ts'
 import { duckdbVerifier } from './verifier.ts'
-
-const DIALECT = standard(quoteName, typeName)
 
 /** What the file is called in its session: as no schema is. */
 const FILE = quoteName('nightfreight target')
@@ -256,7 +254,7 @@ export class DuckdbTarget implements Target {
     const beside = loads.map(other => other.table)
     if (existing) await refuseInexact(duck, { load, table }, tables.staging, beside, tables.where)
     if (load.key.length > planned.key.length) {
-      const texts = load.key.map(name => `${quote(`${name} `)} || ${shown(`s.${quoteName(name)}`)}`)
+      const texts = load.key.map(name => `${quote(`${name} `)} || ${shown(`_nf_s.${quoteName(name)}`)}`)
       const compared = load.key.map(name => staged(tables, name)).join(', ')
       const keys = { ...tables, compared, shown: `concat_ws(', ', ${texts.join(', ')})` }
       await refuseTwice(load, keys, sql => duck.rows(sql))
@@ -315,7 +313,7 @@ export class DuckdbTarget implements Target {
       staging,
       keys,
       where,
-      dialect: DIALECT,
+      dialect: dialectOf(columns),
       ...expressions(load, columns, folds),
     }
   }

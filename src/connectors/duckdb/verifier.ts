@@ -43,8 +43,8 @@ export function duckdbVerifier({ name, open, describe, tables }: Warehouse): Ver
         const column = quoteName(name)
         if (!parsed) return isOf(own) ? `CAST(t.${column} AS ${typeName(type)}) AS ${column}` : `t.${column}`
         const text = `t.${column}::VARCHAR`
-        const differs = tablesOf.differs!(name, `t.${column}`, tablesOf.cast!(name, `s.${column}`))
-        return `${against ? `CASE WHEN ${differs} THEN ${text} ELSE s.${column} END` : text} AS ${column}`
+        const differs = tablesOf.differs!(name, `t.${column}`, tablesOf.cast!(name, `_nf_s.${column}`))
+        return `${against ? `CASE WHEN ${differs} THEN ${text} ELSE _nf_s.${column} END` : text} AS ${column}`
       })
       const alive = aliveSql(load, column => `t.${quoteName(column)}`)
       return `SELECT ${values.join(', ')} FROM ${target} AS t ${beside}${alive ? ` WHERE ${alive}` : ''}`
@@ -53,9 +53,9 @@ export function duckdbVerifier({ name, open, describe, tables }: Warehouse): Ver
     const keyed = keyColumns(load as StagedLoad) === load.key
     const sql =
       of === 'all'
-        ? select(parsed ? `LEFT JOIN ${staging} AS s ON ${same('s')}` : '', parsed)
+        ? select(parsed ? `LEFT JOIN ${staging} AS _nf_s ON ${same('_nf_s')}` : '', parsed)
         : [
-            select(`JOIN ${staging} AS s ON ${same('s')}`, true),
+            select(`JOIN ${staging} AS _nf_s ON ${same('_nf_s')}`, true),
             ...(keyed ? [select(`JOIN ${keys} AS k ON ${same('k')}`, false)] : []),
           ].join(' UNION ALL ')
     return { duck, sql }

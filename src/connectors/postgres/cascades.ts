@@ -22,7 +22,7 @@ export function referringTo(
   const staged = async (own: StagedLoad) => {
     const { rows } = stagingNames(session, loadId, own)
     const values = expressions(own, await targetColumns(session, own.table))
-    return `EXISTS (SELECT 1 FROM ${rows} AS s WHERE ${sameKey(own, { dialect: DIALECT, ...values })})`
+    return `EXISTS (SELECT 1 FROM ${rows} AS _nf_s WHERE ${sameKey(own, { dialect: DIALECT, ...values })})`
   }
   return new Referring(load, `${name}.${load.table}`, {
     quote: DIALECT.quote,

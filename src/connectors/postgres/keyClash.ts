@@ -8,7 +8,7 @@ import type { TargetSession } from './session.ts'
 export interface KeyClashSql {
   /** Staged rows with the target's key columns, a text of the key, and a number that orders equal ones. */
   grouped(staging: string, more?: string): string
-  /** Condition of a join of `staging AS s` with the target as `t`. */
+  /** Condition of a join of `staging AS _nf_s` with the target as `t`. */
   withTarget: string
   /** SQL text of a row's key. */
   shown(from: string): string
@@ -27,7 +27,7 @@ export function keyClashSql(load: PlannedLoad, columns: TargetColumn[]): KeyClas
     column: columnCalled(columns, name)!,
     brought: columnCalled(load.columns, name)!,
     ours: `t.${quoteIdent(name)}`,
-    staged: `s.${quoteIdent(name)}`,
+    staged: `_nf_s.${quoteIdent(name)}`,
   }))
   const padded = ({ typname }: TargetColumn) => typname === 'bpchar'
   const folding = key.filter(
@@ -48,7 +48,7 @@ export function keyClashSql(load: PlannedLoad, columns: TargetColumn[]): KeyClas
       more = 'NULL::bigint',
     ) => `SELECT *, row_number() OVER (PARTITION BY ${names} ORDER BY length(_nf_shown), _nf_shown COLLATE "C") AS _nf_nth
       FROM (SELECT ${names}, NULL::text AS _nf_shown, NULL::bigint AS _nf_more FROM ${quoteTable(load.table)} WHERE false
-        UNION ALL SELECT ${key.map(native).join(', ')}, ${shown('s')}, ${more} FROM ${staging} AS s) AS g`,
+        UNION ALL SELECT ${key.map(native).join(', ')}, ${shown('_nf_s')}, ${more} FROM ${staging} AS _nf_s) AS g`,
     withTarget: `${key.map(part => `${part.ours} = ${native(part)}`).join(' AND ')} AND (${different.join(' OR ') || 'FALSE'})`,
     among: folding.map(({ column }) => `${column.name} (${column.folds ?? column.native})`).join(', '),
   }
@@ -70,7 +70,7 @@ export async function keyClash(
   const names = load.key.map(quoteIdent).join(', ')
   for (const pairs of [
     `SELECT min(_nf_shown) AS one, max(_nf_shown) AS other FROM (${sql.grouped(staging)}) AS g GROUP BY ${names} HAVING count(*) > 1 LIMIT 1`,
-    `SELECT ${sql.shown('s')} AS one, ${sql.shown('t')} AS other FROM ${staging} AS s JOIN ${quoteTable(load.table)} AS t ON ${sql.withTarget} LIMIT 1`,
+    `SELECT ${sql.shown('_nf_s')} AS one, ${sql.shown('t')} AS other FROM ${staging} AS _nf_s JOIN ${quoteTable(load.table)} AS t ON ${sql.withTarget} LIMIT 1`,
   ]) {
     const { rows } = await session.query(pairs)
     const [found] = rows

@@ -39,7 +39,7 @@ export async function ensurePartitions(load: StagedLoad, tables: LoadTables, que
   )
   const held = parts.map(({ holds }) => `(${holds})`).join(' OR ') || 'FALSE'
   const name = quoteIdent(column)
-  const values = `SELECT DISTINCT (${staged(tables, column)})::${native} AS ${name} FROM ${tables.staging} AS s`
+  const values = `SELECT DISTINCT (${staged(tables, column)})::${native} AS ${name} FROM ${tables.staging} AS _nf_s`
   const lacking = `FROM (${values}) AS v WHERE (${held}) IS NOT TRUE`
   const every = load.partitions?.every
   const { rows: needed } = await query(

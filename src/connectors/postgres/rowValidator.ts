@@ -96,7 +96,7 @@ export class PostgresRowValidator implements RowValidator {
       const rejects: RejectedRow[] = []
       const take = async (condition: string, reason: string) => {
         const rows = await run(
-          `DELETE FROM ${staged} AS s WHERE ${condition} RETURNING ${REJECT_ROW} AS row, ${reason} AS reason`,
+          `DELETE FROM ${staged} AS _nf_s WHERE ${condition} RETURNING ${REJECT_ROW} AS row, ${reason} AS reason`,
         )
         for (const row of rows) rejects.push({ row: Number(row.row), reason: row.reason! })
       }
@@ -126,9 +126,9 @@ export class PostgresRowValidator implements RowValidator {
         )
         const refused = expression
           ? `${REJECT_ROW} IN (SELECT ${REJECT_ROW} FROM (SELECT t.${REJECT_ROW}, ${typed.join(', ')} FROM ${staged} AS t) AS t WHERE (${expression}) IS FALSE)`
-          : `${constraint.columns.map(column => `s.${quoteIdent(column)} IS NOT NULL`).join(' AND ')}
+          : `${constraint.columns.map(column => `_nf_s.${quoteIdent(column)} IS NOT NULL`).join(' AND ')}
               AND NOT EXISTS (SELECT 1 FROM ${parent} AS p WHERE ${constraint.columns
-                .map((column, i) => `p.${quoteIdent(parentColumns[i]!)} = ${sql.typed(column, 's')}`)
+                .map((column, i) => `p.${quoteIdent(parentColumns[i]!)} = ${sql.typed(column, '_nf_s')}`)
                 .join(' AND ')})`
         await take(
           refused,
@@ -138,8 +138,9 @@ export class PostgresRowValidator implements RowValidator {
       const keyed = load.key.length > 0 && load.key.every(name => columnCalled(load.columns, name))
       const clash = keyed ? keyClashSql(load, found) : undefined
       if (clash) {
-        const nth = `SELECT _nf_more FROM (${clash.grouped(staged, `s.${REJECT_ROW}`)}) AS g WHERE _nf_nth > 1`
-        const reason = (text: string) => `${clash.shown('s')} || ${quoteLiteral(` ${text}: ${clash.among}`)}`
+        const nth = `SELECT _nf_more FROM (${clash.grouped(staged, `_nf_s.${REJECT_ROW}`)}) AS g WHERE _nf_nth > 1`
+        const reason = (text: string) =>
+          `${clash.shown('_nf_s')} || ${quoteLiteral(` ${text}: ${clash.among}`)}`
         await take(`${REJECT_ROW} IN (${nth})`, reason('is the key of another row, too, for the table'))
         await take(
           `EXISTS (SELECT 1 FROM ${quoteTable(load.table)} AS t WHERE ${clash.withTarget})`,

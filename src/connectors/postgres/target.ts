@@ -327,7 +327,7 @@ export class PostgresTarget implements Target {
       await refuseCut(this.session, load, columns, staging, where)
       if (load.key.length > planned.key.length) {
         const compared = load.key.map(name => staged(tables, name)).join(', ')
-        const keys = { staging, where, compared, shown: keyText(load, 's') }
+        const keys = { staging, where, compared, shown: keyText(load, '_nf_s') }
         await refuseTwice(load, keys, async sql => (await query(sql)).rows)
       }
       await ensurePartitions(load, tables, query)

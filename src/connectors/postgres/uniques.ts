@@ -83,11 +83,13 @@ export async function movedValues(
     const { columns, name, index, definition, unbound } = unique
     if (unique.deferrable || judgedUniques(load, [columns]).length === 0) continue
     const clashes = uniqueClashes(load, columns, sql).map(({ condition }) =>
-      any(`${staging} AS s WHERE ${condition}`),
+      any(`${staging} AS _nf_s WHERE ${condition}`),
     )
     if ((await Promise.all(clashes)).some(Boolean)) continue
-    const same = columns.map(column => `t.${quoteIdent(column)} = ${sql.typed(column, 's')}`).join(' AND ')
-    const moved = `${staging} AS s JOIN ${sql.target} AS t ON ${same} AND (${key}) IS NOT TRUE`
+    const same = columns
+      .map(column => `t.${quoteIdent(column)} = ${sql.typed(column, '_nf_s')}`)
+      .join(' AND ')
+    const moved = `${staging} AS _nf_s JOIN ${sql.target} AS t ON ${same} AND (${key}) IS NOT TRUE`
     if (!(await any(moved))) continue
     const add = `ADD CONSTRAINT ${quoteIdent(name)} ${definition} DEFERRABLE`
     const statement = unique.isConstraint

@@ -89,7 +89,7 @@ export class PostgresVerifier implements Verifier {
     const values = columns.map((column, index) => {
       const value = `t.${quoteIdent(column.name)}`
       if (!column.parsed) return selectExpression(read[index]!, value)
-      const sent = `s.${quoteIdent(column.name)}`
+      const sent = `_nf_s.${quoteIdent(column.name)}`
       return `CASE WHEN ${differs(column.name, value, cast(column.name, sent))} THEN ${value}::text ELSE ${sent} END`
     })
     const alive = aliveSql(load, name => `t.${quoteIdent(name)}`)
@@ -100,9 +100,9 @@ export class PostgresVerifier implements Verifier {
     const own = keyColumns(load as StagedLoad) === load.key
     const sql =
       of === 'all'
-        ? rows(parsed ? `LEFT JOIN ${names.rows} AS s ON ${same('s')}` : '')
+        ? rows(parsed ? `LEFT JOIN ${names.rows} AS _nf_s ON ${same('_nf_s')}` : '')
         : [
-            rows(`JOIN ${names.rows} AS s ON ${same('s')}`),
+            rows(`JOIN ${names.rows} AS _nf_s ON ${same('_nf_s')}`),
             ...(own
               ? [
                   rows(

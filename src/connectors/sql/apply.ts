@@ -33,7 +33,7 @@ export async function applyLoad(
 ): Promise<() => Promise<LoadCounts>> {
   const change = (sql: string | undefined) => (sql ? run.change(sql) : Promise.resolve(0))
   const count = async (sql: string) => (await run.count(sql))[0]!
-  const rows = await count(`SELECT count(*) FROM ${tables.staging} AS s`)
+  const rows = await count(`SELECT count(*) FROM ${tables.staging} AS _nf_s`)
   const one = `SELECT count(*) FROM (SELECT 1 FROM ${tables.target} AS t LIMIT 1) AS one`
   const empty = created || (await count(one)) === 0
   const counts = { table: load.table, inserted: 0, updated: 0, deleted: 0, older: 0 }
@@ -87,7 +87,7 @@ export async function applyLoad(
     counts.older =
       -revived +
       (await count(
-        `SELECT count(*) FROM ${tables.target} AS t JOIN ${tables.staging} AS s ON ${sameKey(load, tables)} WHERE ${olderSql(load, tables)}`,
+        `SELECT count(*) FROM ${tables.target} AS t JOIN ${tables.staging} AS _nf_s ON ${sameKey(load, tables)} WHERE ${olderSql(load, tables)}`,
       ))
   return async () => {
     await last?.()

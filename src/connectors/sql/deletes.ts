@@ -7,7 +7,7 @@ import { type Assignment, type LoadTables, sameKey, staged } from './dialect.ts'
 function goneSql(load: StagedLoad, tables: LoadTables): string | undefined {
   const among = (table: string, alias: string, same = sameKey(load, tables, 't', alias)) =>
     `EXISTS (SELECT 1 FROM ${table} AS ${alias} WHERE ${same})`
-  const unstaged = `NOT ${among(tables.staging, 's')}`
+  const unstaged = `NOT ${among(tables.staging, '_nf_s')}`
   const live = liveSql(load, tables)
   switch (goneRows(load)) {
     case 'none':

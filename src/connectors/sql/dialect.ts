@@ -2,12 +2,12 @@ import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
 import { endColumn } from '../../../engine/contracts/semantics.ts'
 import type { LogicalType } from '../../../engine/types/logical.ts'
 
-/** How a database writes what the load modes do. Target rows are `t`, staged rows `s`, staged keys `k`. */
+/** How a database writes what the load modes do. Target rows are `t`, staged rows `_nf_s`, staged keys `k`. */
 export interface Dialect {
   quote(name: string): string
   /** Whether two expressions are equal or both NULL. */
   same(a: string, b: string): string
-  /** UPDATE of the target's rows that `where` holds for; `from`: rows (`s`) that it joins them with. */
+  /** UPDATE of the target's rows that `where` holds for; `from`: rows (`_nf_s`) that it joins them with. */
   update(target: string, set: Assignment[], where: string, from?: string): string
   /** DELETE of the target's rows that `where` holds for. */
   remove(target: string, where: string): string
@@ -62,7 +62,7 @@ export function aliveSql(load: PlannedLoad, column: (name: string) => string): s
 export function staged(
   { cast, dialect }: Pick<LoadTables, 'cast' | 'dialect'>,
   column: string,
-  alias = 's',
+  alias = '_nf_s',
 ): string {
   const expression = `${alias}.${dialect.quote(column)}`
   return cast ? cast(column, expression) : expression
@@ -73,7 +73,7 @@ export function sameKey(
   load: Pick<PlannedLoad, 'key'>,
   tables: Pick<LoadTables, 'cast' | 'dialect' | 'identical'>,
   target = 't',
-  alias = 's',
+  alias = '_nf_s',
 ): string {
   return load.key
     .flatMap(key => {
@@ -84,7 +84,7 @@ export function sameKey(
     .join(' AND ')
 }
 
-/** Whether staged row `s` is older than target row `t`, by the load's `newer`. */
+/** Whether staged row `_nf_s` is older than target row `t`, by the load's `newer`. */
 export function olderSql({ newer }: StagedLoad, tables: LoadTables): string {
   const order = (expression: string) => tables.order?.(newer!, expression) ?? expression
   return older(order(staged(tables, newer!)), order(`t.${tables.dialect.quote(newer!)}`))
@@ -108,7 +108,7 @@ export const standard = (quote: (name: string) => string, type: (type: LogicalTy
   same: (a, b) => `(${a} IS NOT DISTINCT FROM ${b})`,
   update: (target, set, where, from) =>
     `UPDATE ${target} AS t SET ${set.map(({ column, value }) => `${quote(column)} = ${value}`).join(', ')}${
-      from ? ` FROM ${from} AS s` : ''
+      from ? ` FROM ${from} AS _nf_s` : ''
     } WHERE ${where}`,
   remove: (target, where) => `DELETE FROM ${target} AS t WHERE ${where}`,
   now: 'current_timestamp',

@@ -25,10 +25,10 @@ export const changingRows =
   (load: StagedLoad, tables: LoadTables): ChangingRows =>
   changed =>
   columns =>
-    `SELECT ${columns.map(name => `t.${tables.dialect.quote(name)}`).join(', ')} FROM ${tables.target} AS t, ${tables.staging} AS s
+    `SELECT ${columns.map(name => `t.${tables.dialect.quote(name)}`).join(', ')} FROM ${tables.target} AS t, ${tables.staging} AS _nf_s
       WHERE ${matched(load, tables)} AND ${differing(tables, changed)}`
 
-/** Condition on a target row `t` and a staged row `s`: the one takes the values of the other. */
+/** Condition on a target row `t` and a staged row `_nf_s`: the one takes the values of the other. */
 function matched(load: StagedLoad, tables: LoadTables): string {
   const mark = markColumn(load)
   const differs = differing(tables, decidingColumns(load))
@@ -69,7 +69,7 @@ export function insertSql(load: StagedLoad, tables: LoadTables, all = false): st
     into.push(dialect.quote(load.stamp))
     values.push(dialect.now)
   }
-  const insert = `INSERT INTO ${target} (${into.join(', ')}) SELECT ${values.join(', ')} FROM ${staging} AS s`
+  const insert = `INSERT INTO ${target} (${into.join(', ')}) SELECT ${values.join(', ')} FROM ${staging} AS _nf_s`
   return all
     ? insert
     : `${insert} WHERE NOT EXISTS (SELECT 1 FROM ${target} AS t WHERE ${sameKey(load, tables)})`

@@ -15,7 +15,7 @@ export async function keyedByTable(
 
 /**
  * Fails with CONSTRAINT_VIOLATED where staged rows have a key twice by which only the table goes: each would take the other's
- * place. `compared`: SQL of a staged row `s`, what the table tells keys apart by; `shown`: of its key, for people.
+ * place. `compared`: SQL of a staged row `_nf_s`, what the table tells keys apart by; `shown`: of its key, for people.
  */
 export async function refuseTwice(
   { key, table, from }: StagedLoad,
@@ -23,7 +23,7 @@ export async function refuseTwice(
   rows: (sql: string) => Promise<Record<string, unknown>[]>,
 ): Promise<void> {
   const [found] = await rows(
-    `SELECT min(${shown}) AS shown, count(*) AS n FROM ${staging} AS s GROUP BY ${compared} HAVING count(*) > 1 ORDER BY 1 LIMIT 1`,
+    `SELECT min(${shown}) AS shown, count(*) AS n FROM ${staging} AS _nf_s GROUP BY ${compared} HAVING count(*) > 1 ORDER BY 1 LIMIT 1`,
   )
   if (!found) return
   throw new EngineError(

@@ -13,7 +13,7 @@ export function firstVersionsSql(load: StagedLoad, tables: LoadTables, runAt: Da
     into.push(load.stamp)
     values.push(dialect.now)
   }
-  return `INSERT INTO ${target} (${into.map(dialect.quote).join(', ')}) SELECT ${values.join(', ')} FROM ${tables.staging} AS s`
+  return `INSERT INTO ${target} (${into.map(dialect.quote).join(', ')}) SELECT ${values.join(', ')} FROM ${tables.staging} AS _nf_s`
 }
 
 /** When a staged row's version begins, by the row itself. */
@@ -55,13 +55,13 @@ export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
   const ageless = `${held} IS NULL`
   const its = latest(`${ageless} AND (h.${from} > ${run} OR NOT ${differing(tables, compared, 'h')})`)
   const own = age
-    ? `coalesce(CASE WHEN ${age} IS NOT NULL THEN ${latest(`${held} = ${age}`)} WHEN ${latest(ageless)} = ${its} THEN ${its} END, s.${begins})`
-    : `s.${begins}`
+    ? `coalesce(CASE WHEN ${age} IS NOT NULL THEN ${latest(`${held} = ${age}`)} WHEN ${latest(ageless)} = ${its} THEN ${its} END, _nf_s.${begins})`
+    : `_nf_s.${begins}`
   // The end of a key that has no current version, or the begin of one that the row follows, though it says it is before.
   const end = `coalesce((SELECT CASE WHEN count(*) = count(h.${to}) THEN max(h.${to}) END ${ofKey}), ${overtaken})`
-  const known = `(SELECT s.*, ${given} AS ${begins}, ${end} AS ${ended} FROM ${tables.staging} AS s)`
-  const versions = `(SELECT s.*, CASE WHEN s.${ended} IS NULL THEN ${own} WHEN s.${begins} >= s.${ended} THEN s.${begins}
-    WHEN s.${ended} > ${run} THEN s.${ended} ELSE ${run} END AS ${effective} FROM ${known} AS s)`
+  const known = `(SELECT _nf_s.*, ${given} AS ${begins}, ${end} AS ${ended} FROM ${tables.staging} AS _nf_s)`
+  const versions = `(SELECT _nf_s.*, CASE WHEN _nf_s.${ended} IS NULL THEN ${own} WHEN _nf_s.${begins} >= _nf_s.${ended} THEN _nf_s.${begins}
+    WHEN _nf_s.${ended} > ${run} THEN _nf_s.${ended} ELSE ${run} END AS ${effective} FROM ${known} AS _nf_s)`
 
   const names = load.columns.map(({ name }) => name)
   const stamp: Assignment[] = load.stamp ? [{ column: load.stamp, value: dialect.now }] : []
@@ -69,42 +69,42 @@ export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
     target,
     [
       ...updatedColumns(load).map(name => ({ column: name, value: staged(tables, name) })),
-      { column: load.scd2.validTo, value: `CASE WHEN s.${ended} IS NULL THEN t.${to} END` },
-      { column: load.scd2.current, value: `(s.${ended} IS NOT NULL OR t.${to} IS NULL)` },
+      { column: load.scd2.validTo, value: `CASE WHEN _nf_s.${ended} IS NULL THEN t.${to} END` },
+      { column: load.scd2.current, value: `(_nf_s.${ended} IS NOT NULL OR t.${to} IS NULL)` },
       ...stamp,
     ],
-    `${sameKey(load, tables)} AND t.${from} = s.${effective}
-      AND (s.${ended} IS NOT NULL OR ${differing(tables, compared)})`,
+    `${sameKey(load, tables)} AND t.${from} = _nf_s.${effective}
+      AND (_nf_s.${ended} IS NOT NULL OR ${differing(tables, compared)})`,
     versions,
   )
 
   const into = [...names, load.scd2.validFrom, load.scd2.validTo, load.scd2.current]
   const values = names.map(name => staged(tables, name))
-  const next = `(SELECT min(n.${from}) FROM ${target} AS n WHERE ${sameKey(load, tables, 'n')} AND n.${from} > s.${effective})`
+  const next = `(SELECT min(n.${from}) FROM ${target} AS n WHERE ${sameKey(load, tables, 'n')} AND n.${from} > _nf_s.${effective})`
   const until = `CASE WHEN p.${from} IS NOT NULL THEN p.${to} ELSE ${next} END`
   const equal = `NOT ${differing(tables, compared, 'c')}`
   const insert = `INSERT INTO ${target} (${[...into, ...stamp.map(({ column }) => column)].map(q).join(', ')})
-    SELECT ${[...values, `s.${effective}`, until, `${until} IS NULL`, ...stamp.map(({ value }) => value)].join(', ')}
-    FROM ${versions} AS s
+    SELECT ${[...values, `_nf_s.${effective}`, until, `${until} IS NULL`, ...stamp.map(({ value }) => value)].join(', ')}
+    FROM ${versions} AS _nf_s
       LEFT JOIN ${target} AS p ON ${sameKey(load, tables, 'p')}
-        AND p.${from} < s.${effective} AND (p.${to} IS NULL OR p.${to} > s.${effective})
+        AND p.${from} < _nf_s.${effective} AND (p.${to} IS NULL OR p.${to} > _nf_s.${effective})
     WHERE NOT EXISTS (SELECT 1 FROM ${target} AS c WHERE ${sameKey(load, tables, 'c')}
-      AND (c.${from} = s.${effective} OR (${equal}
-        AND (c.${to} IS NULL OR (c.${from} < s.${effective} AND c.${to} > s.${effective})))))`
+      AND (c.${from} = _nf_s.${effective} OR (${equal}
+        AND (c.${to} IS NULL OR (c.${from} < _nf_s.${effective} AND c.${to} > _nf_s.${effective})))))`
 
-  const follows = `(SELECT o.*, (SELECT min(n.${from}) FROM ${target} AS n WHERE ${load.key
-    .map(key => `n.${q(key)} = o.${q(key)}`)
-    .join(' AND ')} AND n.${from} > o.${from}) AS ${effective} FROM ${target} AS o
-    WHERE EXISTS (SELECT 1 FROM ${tables.staging} AS s WHERE ${sameKey(load, tables, 'o')}))`
-  const same = [...load.key, load.scd2.validFrom].map(name => `t.${q(name)} = s.${q(name)}`)
+  const follows = `(SELECT _nf_o.*, (SELECT min(n.${from}) FROM ${target} AS n WHERE ${load.key
+    .map(key => `n.${q(key)} = _nf_o.${q(key)}`)
+    .join(' AND ')} AND n.${from} > _nf_o.${from}) AS ${effective} FROM ${target} AS _nf_o
+    WHERE EXISTS (SELECT 1 FROM ${tables.staging} AS _nf_s WHERE ${sameKey(load, tables, '_nf_o')}))`
+  const same = [...load.key, load.scd2.validFrom].map(name => `t.${q(name)} = _nf_s.${q(name)}`)
   const close = dialect.update(
     target,
     [
-      { column: load.scd2.validTo, value: `s.${effective}` },
+      { column: load.scd2.validTo, value: `_nf_s.${effective}` },
       { column: load.scd2.current, value: 'FALSE' },
       ...stamp,
     ],
-    `${same.join(' AND ')} AND (t.${to} IS NULL OR t.${to} > s.${effective}) AND s.${effective} IS NOT NULL`,
+    `${same.join(' AND ')} AND (t.${to} IS NULL OR t.${to} > _nf_s.${effective}) AND _nf_s.${effective} IS NOT NULL`,
     follows,
   )
   return { correct, insert, close }

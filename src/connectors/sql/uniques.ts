@@ -4,7 +4,7 @@ import { removesGone } from '../../../engine/contracts/semantics.ts'
 /** How a target's SQL names what a unique index is looked at by. */
 export interface UniqueSql {
   quote(name: string): string
-  /** Staged rows, which conditions call `s`, and their column of row numbers. */
+  /** Staged rows, which conditions call `_nf_s`, and their column of row numbers. */
   staged: string
   row: string
   target: string
@@ -34,10 +34,10 @@ export function uniqueClashes(
 ): { condition: string; text: string }[] {
   const list = columns.join(', ')
   const set = (alias: string) => columns.map(name => `${alias}.${quote(name)} IS NOT NULL`).join(' AND ')
-  const values = columns.map(name => typed(name, 's')).join(', ')
-  const nth = `SELECT s.${row} AS ${row}, row_number() OVER (PARTITION BY ${values} ORDER BY s.${row}) AS nth FROM ${staged} AS s WHERE ${set('s')}`
+  const values = columns.map(name => typed(name, '_nf_s')).join(', ')
+  const nth = `SELECT _nf_s.${row} AS ${row}, row_number() OVER (PARTITION BY ${values} ORDER BY _nf_s.${row}) AS nth FROM ${staged} AS _nf_s WHERE ${set('_nf_s')}`
   const twice = {
-    condition: `s.${row} IN (SELECT d.${row} FROM (${nth}) AS d WHERE d.nth > 1)`,
+    condition: `_nf_s.${row} IN (SELECT d.${row} FROM (${nth}) AS d WHERE d.nth > 1)`,
     text: `is that of another row, too, and ${list} is unique in the table`,
   }
   if (load.key.length === 0 || removesGone(load)) return [twice]
@@ -46,7 +46,7 @@ export function uniqueClashes(
   return [
     twice,
     {
-      condition: `${set('s')} AND EXISTS (SELECT 1 FROM ${target} AS t WHERE ${same(columns, 's')}
+      condition: `${set('_nf_s')} AND EXISTS (SELECT 1 FROM ${target} AS t WHERE ${same(columns, '_nf_s')}
         AND NOT EXISTS (SELECT 1 FROM (SELECT * FROM ${staged}) AS k WHERE ${same(load.key, 'k')}))`,
       text: `is that of another row that the table has, and ${list} is unique there`,
     },
