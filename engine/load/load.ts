@@ -301,7 +301,7 @@ async function verify(
     const folder = `${ownFile(context, 'verify')}/${table}`
     progress.started(taskName('verify', table))
     const verification = await verifyBatch(
-      { duck, root, target, signal, mask: context.mask, loadId, folder },
+      { duck, root, target, signal, mask: context.mask, runAt: context.runAt, loadId, folder },
       { ...share, sent: sent.get(share), counts: own, unchanged },
     )
     if (verification) found.push(verification)

@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { PlannedLoad, StagedLoad } from '../contracts/load.ts'
 import { markColumn, updatedColumns } from '../contracts/semantics.ts'
-import type { PassingRows, TableState } from '../contracts/target.ts'
+import type { TableState } from '../contracts/target.ts'
 import { ROW } from '../diff/compare.ts'
 import type { Look } from '../diff/diff.ts'
 import { changedMeaning, type LoadState, stateManifest } from '../diff/state.ts'
@@ -13,13 +13,12 @@ import { counted } from '../plural.ts'
 import { callHere } from '../pool/pool.ts'
 import { abandonStaged } from '../runtime/abandon.ts'
 import { type RunContext, runFolder } from '../runtime/context.ts'
-import { quoteName } from '../sql/duckdb.ts'
 import { goodRows } from '../staging/dataSet.ts'
 import { copyScratch } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
 import { pathsOf, readManifest, rowsIn } from '../staging/store.ts'
-import { columnNamed, typeName } from '../types/logical.ts'
-import { verifySome } from './verify.ts'
+import { columnNamed } from '../types/logical.ts'
+import { stayingSql, verifySome } from './verify.ts'
 
 /**
  * Looks at a load's table, of which a run's data was the last: is it the same one, with as many rows, and with the values
@@ -108,18 +107,18 @@ async function outdated(
   const was: StagedLoad = { ...planned, whole: false, schema: 'manual' }
   const loadId = `${spec.job}/${own}/${load.to}/look`
   const folder = `${runFolder(context)}/look/${load.table}`
+  const means = { duck, root, target, signal, mask: context.mask, runAt: context.runAt, loadId }
   try {
-    const passing = await target.passing?.(was, context.runAt, signal)
     const witness = `SELECT * EXCLUDE (file_row_number) FROM (${goodRows(root, left.table, true)})
-      WHERE file_row_number IN (SELECT ${ROW} FROM ${filesSql(root, [left.witness])})${passing ? ` AND ${stays(was, passing)}` : ''}`
+      WHERE file_row_number IN (SELECT ${ROW} FROM ${filesSql(root, [left.witness])}) AND ${await stayingSql(means, was)}`
     const parts = await copyScratch(context, witness, `${folder}/rows`)
     const files = { paths: pathsOf(root, parts), rows: rowsIn(parts), keyPaths: [], keys: 0 }
     if (files.rows === 0) return undefined
     // A thread for them would take longer to start than they to send.
-    const means = { offload: callHere, lanes: 1, progress() {} }
-    const sent = await target.stage({ loadId, job: spec.job, load: was, ...files, ...means }, signal)
+    const how = { offload: callHere, lanes: 1, progress() {} }
+    const sent = await target.stage({ loadId, job: spec.job, load: was, ...files, ...how }, signal)
     const verification = await verifySome(
-      { duck, root, target, signal, mask: context.mask, loadId, folder: `${folder}/held` },
+      { ...means, folder: `${folder}/held` },
       was,
       parts,
       sent ?? undefined,
@@ -136,10 +135,4 @@ async function outdated(
     await abandonStaged(target, loadId, context.progress)
     rmSync(join(root, folder), { recursive: true, force: true })
   }
-}
-
-/** SQL of the rows that do not go again. */
-function stays({ columns }: PlannedLoad, { column, since }: PassingRows): string {
-  const { name, type } = columnNamed(columns, column)!
-  return `(${quoteName(name)} < CAST(TIMESTAMPTZ '${since.toISOString()}' AS ${typeName(type)})) IS NOT TRUE`
 }

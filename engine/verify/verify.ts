@@ -8,10 +8,14 @@ import { EngineError } from '../errors.ts'
 import { quoteName } from '../sql/duckdb.ts'
 import { allRows, goodRows, rejectedRows } from '../staging/dataSet.ts'
 import { filesSql } from '../staging/read.ts'
+import { columnNamed, typeName } from '../types/logical.ts'
 import { compare, type ExpectedRows, type VerifyMeans } from './compare.ts'
 import { describeVerification, type Verification } from './result.ts'
 
-export type { VerifyMeans } from './compare.ts'
+/** What a run's load is verified with. */
+export interface RunMeans extends VerifyMeans {
+  runAt: Date
+}
 
 /** What one commit applies of a change set, and what the target said of it. */
 export interface AppliedBatch {
@@ -33,10 +37,7 @@ export interface AppliedBatch {
  * Compares what a commit is about to publish with what was staged for it, as the load's `verify` says; undefined where it
  * says `off`, or nothing of the batch can be compared.
  */
-export async function verifyBatch(
-  means: VerifyMeans,
-  batch: AppliedBatch,
-): Promise<Verification | undefined> {
+export async function verifyBatch(means: RunMeans, batch: AppliedBatch): Promise<Verification | undefined> {
   const { change, load, only, ends, sent, counts, unchanged } = batch
   if (load.verify === 'off' || !means.target.verifier) return undefined
   const keyless = load.key.length === 0 && (change.whole || load.verify === 'all')
@@ -118,6 +119,17 @@ async function verifyChange(
   })
 }
 
+/** SQL of which rows stay in a load's table: a run may have taken others away with what it keeps no longer. */
+export async function stayingSql(
+  { target, runAt, signal }: Pick<RunMeans, 'target' | 'runAt' | 'signal'>,
+  load: PlannedLoad,
+): Promise<string> {
+  const passing = await target.passing?.(load, runAt, signal)
+  if (!passing) return 'TRUE'
+  const { name, type } = columnNamed(load.columns, passing.column)!
+  return `((${quoteName(name)} < CAST(TIMESTAMPTZ '${passing.since.toISOString()}' AS ${typeName(type)})) IS NOT TRUE)`
+}
+
 /** Compares rows that were staged as a load of their own with those of the table that have their keys. */
 export function verifySome(
   means: VerifyMeans,
@@ -142,7 +154,7 @@ function verifyKeyless(
 
 /** Compares the whole data set that was staged last. `staged`: whether what was sent is still in the target. */
 export async function verifyAll(
-  means: VerifyMeans,
+  means: RunMeans,
   { load, table, state }: Pick<Changes, 'load' | 'table'> & { state: Part[] },
   staged = false,
 ): Promise<Verification> {
@@ -156,9 +168,11 @@ export async function verifyAll(
       WHERE file_row_number IN (${rejectedRows(root, table.findings)})
         AND ${keys.map(key => `${key} IS NOT NULL`).join(' AND ')}
         AND (${keys.join(', ')}) NOT IN (SELECT (${keys.join(', ')}) FROM ${stated})`)
+  const good = `(${goodRows(root, table, true)}) WHERE file_row_number IN (SELECT ${ROW} FROM ${stated} WHERE ${ROW} >= 0)`
+  const stays = await stayingSql(means, load)
+  unjudged.push(`SELECT ${keys.join(', ')} FROM ${good} AND NOT ${stays}`)
   const rows: ExpectedRows = {
-    expected: `SELECT * EXCLUDE (file_row_number) FROM (${goodRows(root, table, true)})
-      WHERE file_row_number IN (SELECT ${ROW} FROM ${stated} WHERE ${ROW} >= 0)`,
+    expected: `SELECT * EXCLUDE (file_row_number) FROM ${good} AND ${stays}`,
     unjudged: unjudged.join(' UNION '),
   }
   return compare(means, load, rows, {

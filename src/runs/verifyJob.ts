@@ -86,7 +86,7 @@ export async function verifyJob(
     const planned = planLoad(load, state.columns)
     const other = changedMeaning(state, planned)
     if (other) return refuse(`${other} in run ${run}`)
-    const { now } = await target.standing(load.table, signal)
+    const { now, left } = await target.standing(load.table, signal)
     if (!now) return { ...nothingThere(load, Math.max(1, state.rows)), run }
     const task = taskName('verify', load.table)
     progress.started(task)
@@ -96,6 +96,7 @@ export async function verifyJob(
       target,
       signal,
       mask: openMask(home, options.env, spec),
+      runAt: left ? new Date(left.runAt) : new Date(),
       offload: workers.offload,
       lanes: lanesTo(spec, load.to),
       // A run of the job clears away what others have staged under its name.

@@ -42,31 +42,33 @@ resources: { memory: 300MB, threads: 1 }
     assert.doesNotMatch(summaryText(second), /rows are there|rows, and/)
   })
 
-test('what was written last is the table, though its rows past keep have gone again: nothing is loaded anew', async () => {
-  await db.query(`CREATE TABLE s.old (id int PRIMARY KEY, day date, v int);
-    INSERT INTO s.old SELECT i, CASE WHEN i > 3 THEN current_date ELSE date '2020-05-05' END, 0 FROM generate_series(1, 50) AS i;
-    CREATE TABLE t.old (id int, day date, v int, PRIMARY KEY (id, day)) PARTITION BY RANGE (day)`)
-  const job = await smallJob({ after }, 'kept_old', {
-    'job.yaml': `connections: { db: "${db.url}" }
-extract: { old: { from: db, table: s.old, key: id } }
-load: { t.old: { to: db, from: old, key: [id, day], partitions: { every: month, keep: 2 } } }
+for (const verify of ['changes', 'all'])
+  test(`verify: ${verify}: the table is as it was left, though its rows past keep have gone again: nothing is loaded anew`, async () => {
+    await db.query(`CREATE TABLE s.old_${verify} (id int PRIMARY KEY, day date, v int);
+    INSERT INTO s.old_${verify} SELECT i, CASE WHEN i > 3 THEN current_date ELSE date '2020-05-05' END, 0 FROM generate_series(1, 50) AS i;
+    CREATE TABLE t.old_${verify} (id int, day date, v int, PRIMARY KEY (id, day)) PARTITION BY RANGE (day)`)
+    const job = await smallJob({ after }, `kept_old_${verify}`, {
+      'job.yaml': `connections: { db: "${db.url}" }
+extract: { old: { from: db, table: s.old_${verify}, key: id } }
+load: { t.old_${verify}: { to: db, from: old, key: [id, day], verify: ${verify}, partitions: { every: month, keep: 2 } } }
 resources: { memory: 300MB, threads: 1 }
 `,
+    })
+    for (const change of [
+      '',
+      `UPDATE s.old_${verify} SET v = 1 WHERE id IN (1, 2, 4)`,
+      `UPDATE s.old_${verify} SET v = 2 WHERE id = 4`,
+    ]) {
+      if (change) await db.query(change)
+      const { error, outcome } = await job.run()
+      assert.equal(error, undefined, String(error))
+      assert.equal(outcome.loaded[0]!.reason, undefined)
+      assert.equal((await job.verify()).loads[0]!.wrong.rows, 0)
+    }
+    // An old copy of the table is still told.
+    await db.query(`UPDATE t.old_${verify} SET v = 1 WHERE id = 4`)
+    assert.match(
+      (await job.run()).outcome.loaded[0]!.reason!,
+      /1 of the 1 row written last is another, as in an old copy/,
+    )
   })
-  for (const change of [
-    '',
-    'UPDATE s.old SET v = 1 WHERE id IN (1, 2, 4)',
-    'UPDATE s.old SET v = 2 WHERE id = 4',
-  ]) {
-    if (change) await db.query(change)
-    const { error, outcome } = await job.run()
-    assert.equal(error, undefined, String(error))
-    assert.equal(outcome.loaded[0]!.reason, undefined)
-  }
-  // An old copy of the table is still told.
-  await db.query('UPDATE t.old SET v = 1 WHERE id = 4')
-  assert.match(
-    (await job.run()).outcome.loaded[0]!.reason!,
-    /1 of the 1 row written last is another, as in an old copy/,
-  )
-})
