@@ -9,14 +9,15 @@ import {
   deleteSql,
   insertSql,
   type LoadTables,
+  markedRows,
+  markMoves,
   olderRows,
   reviveSql,
   updatedRows,
   updateSql,
 } from './changes.ts'
-import type { CircleColumns } from './circles.ts'
 import { ask, type Session } from './connect.ts'
-import { unchecked } from './foreignKeys.ts'
+import { unchecked, unconstrained } from './foreignKeys.ts'
 import { firstVersionsSql, scd2Sql } from './scd2.ts'
 import { change } from './targetSession.ts'
 import { identifier } from './types.ts'
@@ -30,8 +31,8 @@ export interface ApplyContext {
   between?: () => Promise<void>
   /** What refers to the table by foreign keys. */
   referring: Referring
-  /** Columns of its foreign keys, where what comes is checked once all loads have brought theirs. */
-  circle?: CircleColumns
+  /** Where what comes is checked once all loads have brought theirs: columns that others may refer to. */
+  referred: string[] | undefined
 }
 
 /**
@@ -45,7 +46,7 @@ export async function applyLoad(
   session: Session,
   load: StagedLoad,
   tables: LoadTables,
-  { where, runAt, signal, between, referring, circle }: ApplyContext,
+  { where, runAt, signal, between, referring, referred }: ApplyContext,
 ): Promise<() => Promise<LoadCounts>> {
   const count = async (from: string) => {
     const [row] = await ask(session, `SELECT COUNT(*) AS n FROM ${from}`, signal)
@@ -86,8 +87,24 @@ export async function applyLoad(
     if (gone && byKey && lost !== 0) last = await referring.removal(gone, remove)
     else if (lost !== 0) await remove(gone ? await referring.lines(gone) : [])
   }
+  const keyed = any && load.key.length > 0 && load.mode !== 'scd2'
+  const set = (sql: string) => ask(session, sql)
+  const bring = <T>(act: () => Promise<T>) => (referred ? unchecked(set, act) : act())
+  /** Rows take what is staged, but for values that others may refer to; gives how many have such, and how many have none. */
+  const move = async (referred: string[]) => {
+    const names = updatedColumns(load)
+    const changing = names.filter(name => hasName(referred, name))
+    const marked = changing.length > 0 ? await run(markMoves(load, tables, changing)) : 0
+    if (marked === 0) return { marked, updated: await bring(() => run(updateSql(load, tables))) }
+    const rows = markedRows(load, tables)
+    const others = names.filter(name => !changing.includes(name))
+    return bring(async () => {
+      await unconstrained(set, () => run(updateSql(load, tables, rows.marked, others)))
+      return { marked, updated: await run(updateSql(load, tables, rows.others)) }
+    })
+  }
+  const moved = referred && keyed ? await move(referred) : undefined
   await between?.()
-  const bring = <T>(act: () => Promise<T>) => (circle ? unchecked(sql => ask(session, sql), act) : act())
   if (load.mode === 'scd2' && !any) {
     const inserted = await bring(() => run(firstVersionsSql(load, tables, runAt)))
     return result(inserted, 0)
@@ -104,20 +121,12 @@ export async function applyLoad(
       return result(inserted, updated)
     })
   }
-  const keyed = any && load.key.length > 0
-  /** Where others may refer to values that change, the server checks it: all but what is checked at the end. */
-  const update = async () => {
-    const changing = updatedColumns(load).filter(name => circle && hasName(circle.referred, name))
-    const { from, where } = updatedRows(load, tables)
-    const moves =
-      changing.length > 0 && (await count(`(${changingRows(load, tables)(changing)(load.key)}) AS moving`))
-    const all = moves ? await count(`${from} WHERE ${where}`) : undefined
-    if (moves) await run(updateSql(load, tables, { changing, without: circle!.own }))
-    const updated = await bring(() => run(updateSql(load, tables)))
-    return all ?? updated
+  let updated = moved?.updated ?? 0
+  if (keyed && moved?.marked !== 0) {
+    const rows = moved ? markedRows(load, tables).marked : updatedRows(load, tables)
+    cascades.push(...(await referring.changes(changingRows(tables, rows))))
+    updated += await run(updateSql(load, tables, rows))
   }
-  if (keyed) cascades.push(...(await referring.changes(changingRows(load, tables))))
-  const updated = keyed ? await update() : 0
   const revived = keyed ? await run(reviveSql(load, tables)) : 0
   const inserted = await bring(() => run(insertSql(load, tables, !any)))
   return result(inserted, updated + revived, revived)

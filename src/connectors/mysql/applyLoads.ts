@@ -4,7 +4,7 @@ import { type Apply, applyInOrder } from '../sql/references.ts'
 import { applyLoad } from './apply.ts'
 import { referrers } from './cascades.ts'
 import { type LoadTables, matchStaged } from './changes.ts'
-import { circleColumns, parted } from './circles.ts'
+import { circlesOf, parted, referredColumns } from './circles.ts'
 import { hasCode } from './clash.ts'
 import type { Session } from './connect.ts'
 import { allForeignKeys, checkKeys, keysOf, orderOf } from './foreignKeys.ts'
@@ -31,26 +31,22 @@ export async function applyLoads(
     const of = tables.get(load)!
     return `EXISTS (SELECT 1 FROM ${of.staging} AS s WHERE ${matchStaged(load.key, of)})`
   }
+  const circles = late ? circlesOf(loads, foreign) : undefined
   const referringOf = referrers(session, name, { loads, keys: every }, isStaged, signal)
   const apply: Apply = async (load, between) => {
     const where = `${name}.${load.table}`
     const of = tables.get(load)!
-    const end = await applyLoad(session, load, of, {
-      where,
-      runAt: commit.runAt,
-      signal,
-      between,
-      referring: referringOf(load),
-      ...(late && { circle: circleColumns(load, of, foreign) }),
-    })
+    const referred = circles && referredColumns(load, of, circles)
+    const context = { where, runAt: commit.runAt, signal, between, referring: referringOf(load), referred }
+    const end = await applyLoad(session, load, of, context)
     return async () => {
       const count = await end()
       const note = (sql: string) => change(session, where, sql, signal)
       return { ...count, rows: await noteStanding(target, load, count, commit, note) }
     }
   }
-  if (!late) return applyInOrder(loads, references, apply)
-  const { apart, references: left, stuck } = parted(loads, tables, foreign)
+  if (!circles) return applyInOrder(loads, references, apply)
+  const { apart, references: left, stuck } = parted(loads, tables, circles)
   for (const { load, sql } of apart) await change(session, `${name}.${load.table}`, sql, signal)
   const counts = await applyInOrder(loads, left, apply).catch(error => {
     throw hasCode(error, REFERRED_TO) && stuck.length > 0 ? mayBeNull(error as EngineError, stuck) : error

@@ -11,7 +11,6 @@ import {
 import { type Column, columnNamed } from '../../../engine/types/logical.ts'
 import type { ChangingRows } from '../sql/changedValues.ts'
 import { older } from '../sql/dialect.ts'
-import { hasName } from '../sql/names.ts'
 import { isOwn, isText, type TargetColumn, type TargetTable } from './targetTypes.ts'
 import { identifier, literal } from './types.ts'
 
@@ -184,46 +183,57 @@ export function deleteSql(load: StagedLoad, tables: LoadTables, runAt: Date): st
 const stamp = (load: StagedLoad, { now }: LoadTables) =>
   load.stamp ? [`t.${identifier(load.stamp)} = ${now}`] : []
 
-/**
- * Rows that are there take the staged values, as `connectors/sql` says it; undefined where no column can be updated. `changing`: only
- * rows in which one of these changes; `without`: columns that keep what they have.
- */
+/** Rows that are there take the staged values, as `connectors/sql` says it; undefined where no column can be updated. */
 export function updateSql(
   load: StagedLoad,
   tables: LoadTables,
-  { changing, without = [] }: { changing?: string[]; without?: string[] } = {},
+  { from, where } = updatedRows(load, tables),
+  names = updatedColumns(load),
 ): string | undefined {
-  const names = updatedColumns(load).filter(name => !hasName(without, name))
   if (names.length === 0) return undefined
   const set = names.map(name => `t.${identifier(name)} = ${staged(name, tables)}`)
   const mark = markColumn(load)
   if (mark !== undefined) set.push(`t.${identifier(mark)} = NULL`)
   set.push(...stamp(load, tables))
-  const { from, where } = updatedRows(load, tables, changing)
   return `UPDATE ${from} SET ${set.join(', ')} WHERE ${where}`
 }
 
-/** SQL of the rows that {@link updateSql} changes in one of `changed`, columns that it sets; as they are before. */
+/** SQL of those of `rows` in which one of `changed` changes, columns that {@link updateSql} sets; as they are before. */
 export const changingRows =
-  (load: StagedLoad, tables: LoadTables): ChangingRows =>
+  (tables: LoadTables, { from, where }: Rows): ChangingRows =>
   changed =>
-  columns => {
-    const { from, where } = updatedRows(load, tables, changed)
-    return `SELECT ${targetColumns(columns)} FROM ${from} WHERE ${where}`
-  }
+  columns =>
+    `SELECT ${targetColumns(columns)} FROM ${from} WHERE ${where} AND (${differing(changed, tables).join(' OR ')})`
 
-/** Which rows of the target take which staged values; `changing`: only those in which one of these changes. */
-export function updatedRows(load: StagedLoad, tables: LoadTables, changing?: string[]): Rows {
+/** Which rows of the target take which staged values. */
+export function updatedRows(load: StagedLoad, tables: LoadTables): Rows {
   const changed = differing(decidingColumns(load), tables)
   const mark = markColumn(load)
   if (mark !== undefined) changed.push(`t.${identifier(mark)} IS NOT NULL`)
   const conditions = [`(${changed.join(' OR ') || 'FALSE'})`]
   if (ageColumn(load) !== undefined) conditions.push(`NOT ${olderSql(load, tables)}`)
-  if (changing) conditions.push(`(${differing(changing, tables).join(' OR ')})`)
-  return {
-    from: `${tables.staging} AS s STRAIGHT_JOIN ${tables.target} AS t ON ${matchTarget(load.key, tables)}`,
-    where: conditions.join(' AND '),
-  }
+  return { from: stagedPairs(load, tables), where: conditions.join(' AND ') }
+}
+
+const stagedPairs = (load: StagedLoad, tables: LoadTables) =>
+  `${tables.staging} AS s STRAIGHT_JOIN ${tables.target} AS t ON ${matchTarget(load.key, tables)}`
+
+/** Column of the staging table by which rows are found again that are updated in two steps. */
+const MOVES = identifier('_nf_moves')
+
+/** Its definition. */
+export const MOVES_COLUMN = `${MOVES} tinyint(1) NULL`
+
+/** Marks the staged rows that change one of `changing` in the target. */
+export function markMoves(load: StagedLoad, tables: LoadTables, changing: string[]): string {
+  const { from, where } = updatedRows(load, tables)
+  return `UPDATE ${from} SET s.${MOVES} = TRUE WHERE ${where} AND (${differing(changing, tables).join(' OR ')})`
+}
+
+/** The rows that are marked, and those beside them that {@link updateSql} changes. */
+export function markedRows(load: StagedLoad, tables: LoadTables): { marked: Rows; others: Rows } {
+  const { from, where } = updatedRows(load, tables)
+  return { marked: { from, where: `s.${MOVES}` }, others: { from, where: `${where} AND s.${MOVES} IS NULL` } }
 }
 
 const differing = (columns: string[], tables: LoadTables) =>
@@ -239,14 +249,14 @@ function olderSql(load: StagedLoad, tables: LoadTables): string {
 
 /** Where the load leaves staged rows alone that are older than the target's. */
 export const olderRows = (load: StagedLoad, tables: LoadTables) =>
-  `${tables.staging} AS s STRAIGHT_JOIN ${tables.target} AS t ON ${matchTarget(load.key, tables)} AND ${olderSql(load, tables)}`
+  `${stagedPairs(load, tables)} AND ${olderSql(load, tables)}`
 
 /** Takes the mark from rows that are back but were not updated, since the target's values are newer. */
 export function reviveSql(load: StagedLoad, tables: LoadTables): string | undefined {
   const marked = markColumn(load)
   if (marked === undefined) return undefined
   const mark = `t.${identifier(marked)}`
-  return `UPDATE ${tables.staging} AS s STRAIGHT_JOIN ${tables.target} AS t ON ${matchTarget(load.key, tables)}
+  return `UPDATE ${stagedPairs(load, tables)}
     SET ${[`${mark} = NULL`, ...stamp(load, tables)].join(', ')} WHERE ${mark} IS NOT NULL`
 }
 

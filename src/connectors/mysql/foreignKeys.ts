@@ -104,17 +104,23 @@ export function bound(name: string, statement: string, table: string, keys: Fore
 /** Rows of a finding that are shown. */
 const SHOWN = 3
 
+type Run = (sql: string) => Promise<unknown>
+
 /** Does what the server would refuse row by row, or table by table, by `run` of a session. */
-export async function unchecked<T>(
-  run: (sql: string) => Promise<unknown>,
-  act: () => Promise<T>,
-): Promise<T> {
-  await run('SET SESSION foreign_key_checks = 0')
+export const unchecked = <T>(run: Run, act: () => Promise<T>): Promise<T> =>
+  without(run, on => `SET SESSION foreign_key_checks = ${on}`, act)
+
+/** Writes what need meet no CHECK yet, or any more, by `run` of a session; in MySQL it must. */
+export const unconstrained = <T>(run: Run, act: () => Promise<T>): Promise<T> =>
+  without(run, on => `SET @nf_checks = ${on} /*M!100201 , SESSION check_constraint_checks = ${on} */`, act)
+
+async function without<T>(run: Run, setting: (on: 0 | 1) => string, act: () => Promise<T>): Promise<T> {
+  await run(setting(0))
   try {
     return await act()
   } finally {
     // A connection that was lost has no setting either.
-    await run('SET SESSION foreign_key_checks = 1').catch(() => {})
+    await run(setting(1)).catch(() => {})
   }
 }
 

@@ -119,7 +119,8 @@ export async function targetTable(session: TargetSession, table: string): Promis
   const [database, name] = databaseAndName(session.placeOf(table))
   const here = `table_schema = ${database} AND table_name = ${literal(name)}`
   const [found] = await session.rows(
-    `SELECT engine AS engine, table_type = 'SYSTEM VERSIONED' AS versioned FROM information_schema.tables WHERE ${here}`,
+    `SELECT engine AS engine, table_type = 'SYSTEM VERSIONED' AS versioned, EXISTS (SELECT 1 FROM information_schema.key_column_usage
+       WHERE ${here} AND referenced_table_name IS NOT NULL) AS refers FROM information_schema.tables WHERE ${here}`,
   )
   if (!found) return undefined
   const [history] =
@@ -148,6 +149,7 @@ export async function targetTable(session: TargetSession, table: string): Promis
   return {
     engine: found.engine ?? null,
     frozen: history?.altered === 'ERROR',
+    refers: Number(found.refers) === 1,
     columns: columns.map(column => ({
       ...column,
       fraction: column.fraction === null ? null : Number(column.fraction),

@@ -17,7 +17,7 @@ import { keyedByTable, refuseTwice } from '../sql/ownKey.ts'
 import { checkIdentity } from '../sql/standing.ts'
 import { applyLoads } from './applyLoads.ts'
 import { primaryKey } from './catalog.ts'
-import type { LoadTables } from './changes.ts'
+import { type LoadTables, MOVES_COLUMN } from './changes.ts'
 import { clashOf, hasCode, isDuplicate } from './clash.ts'
 import { type Access, ask, type Session } from './connect.ts'
 import { fittingOf } from './fitting.ts'
@@ -144,7 +144,7 @@ export class MysqlTarget implements Target {
     await create(
       own.staging,
       load.columns.map(column => column.name),
-      load.mode === 'scd2' ? placeColumns(load) : [],
+      load.mode === 'scd2' ? placeColumns(load) : table?.refers ? [MOVES_COLUMN] : [],
     )
     await this.send({ ...request, load }, own.staging, paths, rows, table, signal)
     if (['unstaged', 'inPartitions'].includes(goneRows(load)) && load.key.length > 0) await index(own.staging)

@@ -32,6 +32,8 @@ export interface TargetTable {
   engine: string | null
   /** It keeps its rows' history (WITH SYSTEM VERSIONING), and the server alters it for no session that has not said what becomes of that. */
   frozen: boolean
+  /** It has foreign keys. */
+  refers: boolean
 }
 
 export const TEXT = 'longtext CHARACTER SET utf8mb4'

@@ -53,10 +53,6 @@ export async function applyInOrder(
     for (const load of parentsFirst(loads, late).ordered.toReversed()) counts.unshift(await ends.get(load)!())
     return counts
   }
-  if (references.length === 0) {
-    for (const load of loads) ends.set(load, await apply(load))
-    return ended()
-  }
   const { ordered, circle } = parentsFirst(loads, references)
   const upTo = async (index: number): Promise<void> => {
     const load = ordered[index]
