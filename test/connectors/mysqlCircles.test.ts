@@ -146,3 +146,14 @@ test('a CHECK holds of rows that change what they refer by with what is referred
   assert.deepEqual(await read('SELECT * FROM t'), ['1 leaf1 2', '2 root2 NULL'])
   await assert.rejects(load('L2', {}, values('id, code, up', "(1, 'root3', 2)")), /leaf/)
 })
+
+test('rows go whose table has a CHECK on what they refer by', async () => {
+  await fresh(
+    `CREATE TABLE t (id int PRIMARY KEY, kind varchar(9), up int, FOREIGN KEY (up) REFERENCES t (id),
+      CONSTRAINT has_parent CHECK (kind = 'root' OR up IS NOT NULL))`,
+    "INSERT INTO t VALUES (1, 'root', NULL), (2, 'leaf', 1), (3, 'root', NULL), (4, 'leaf', 3), (5, 'leaf', 1)",
+  )
+  const rows = ["(1, 'root', NULL)", "(2, 'leaf', 1)"]
+  assert.equal(await load('L1', { mode: 'replace', whole: true }, values('id, kind, up', ...rows)), '0 0 3 2')
+  await assert.rejects(load('L2', {}, values('id, kind, up', "(2, 'leaf', NULL::INT)")), /has_parent/)
+})
