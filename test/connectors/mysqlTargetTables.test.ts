@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import type { StagedLoad } from '../../engine/contracts/load.ts'
 import { quote } from '../../engine/sql/duckdb.ts'
 import { commitOf } from './loading.ts'
 import { database, fresh, load, read, signal, stage, target, values } from './mysqlLoading.ts'
@@ -32,6 +33,23 @@ describe('mysql target tables made by others', () => {
     assert.equal(await load('L1', spec, values('a', '(1)', '(1)', '(NULL)')), '3 0 0 0')
     assert.equal(await load('L2', spec, values('a', '(2)', '(2)', '(3)')), '3 0 3 0')
     assert.deepEqual(await read('SELECT a FROM t ORDER BY a'), ['2', '2', '3'])
+  })
+
+  test('keys that are longer than our index holds are found', async () => {
+    for (const [type, value] of [
+      ['varchar(1000) CHARACTER SET latin1', "repeat('x', 900) || n"],
+      ['varbinary(2000)', "encode(repeat('x', 1900) || n)"],
+    ]) {
+      await fresh(`CREATE TABLE t (a ${type}, b varchar(700) CHARACTER SET ascii, v int, PRIMARY KEY (a, b))`)
+      const key = (...rows: string[]) => `SELECT ${value} AS a, 'y' AS b FROM (${values('n, v', ...rows)})`
+      const rows = (...all: string[]) => key(...all).replace(' FROM', ', v FROM')
+      const spec: Partial<StagedLoad> = { mode: 'replace', key: [], whole: true }
+      assert.equal(await load('L1', spec, rows('(1, 1)', '(2, 2)')), '2 0 0 0')
+      assert.equal(await load('L2', spec, rows('(1, 3)', '(2, 2)')), '0 1 0 1')
+      const merge: Partial<StagedLoad> = { key: ['a', 'b'], deletes: 'hard' }
+      assert.equal(await load('L3', merge, { rows: rows('(1, 4)'), keys: key('(2, 0)') }), '0 1 1 0')
+      assert.deepEqual(await read('SELECT v FROM t'), ['4'])
+    }
   })
 
   test('other character sets and collations, char, binary, enum, json, uuid, timestamp take exact values', async () => {

@@ -41,7 +41,14 @@ import {
 import { tableIds } from './tableIds.ts'
 import { withTableLocks } from './tableLocks.ts'
 import { change, createOwnTable, createTable, MAX_COLUMNS, TargetSession } from './targetSession.ts'
-import { columnTypes, ownColumns, type TargetTable, uniqueColumns, valueRule } from './targetTypes.ts'
+import {
+  columnTypes,
+  indexedKey,
+  ownColumns,
+  type TargetTable,
+  uniqueColumns,
+  valueRule,
+} from './targetTypes.ts'
 import { identifier, literal, logicalColumn, refusedName } from './types.ts'
 import { MysqlVerifier } from './verifier.ts'
 
@@ -140,7 +147,7 @@ export class MysqlTarget implements Target {
       await createOwnTable(await this.session.open(signal), where, { name, defined, comment }, signal)
     }
     const index = (name: string) =>
-      this.change(`ALTER TABLE ${name} ADD INDEX (${load.key.map(identifier).join(', ')})`, load, signal)
+      this.change(`ALTER TABLE ${name} ADD INDEX (${indexedKey(load, types)})`, load, signal)
     await create(
       own.staging,
       load.columns.map(column => column.name),

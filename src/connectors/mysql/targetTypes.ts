@@ -3,7 +3,7 @@ import { periodType } from '../../../engine/contracts/ownColumns.ts'
 import { markColumn } from '../../../engine/contracts/semantics.ts'
 import { type Column, columnNamed, type LogicalType, unflattened } from '../../../engine/types/logical.ts'
 import type { ValueRule } from './encode.ts'
-import { FAMILY, type NativeColumn } from './types.ts'
+import { FAMILY, identifier, type NativeColumn } from './types.ts'
 
 /** A column of a target table as information_schema has it. */
 export interface TargetColumn extends NativeColumn {
@@ -109,30 +109,47 @@ export function ownType({ origin }: Column): string | undefined {
 /** What an index of InnoDB holds, less room for other columns of the key, in bytes; and characters of utf8mb4. */
 const INDEX_BYTES = 2816
 const LONGEST_KEY = 255
+/** Characters of the longest key that we stage in a type with a length. */
+const LONGEST_STAGED = 700
+
+/** Texts and bytes of a load's key, and how many characters, or bytes, of each an index holds beside the others. */
+function longKeys(load: PlannedLoad) {
+  const keyed = load.columns.filter(column => isLong(column.type) && load.key.includes(column.name))
+  return { keyed, room: Math.min(LONGEST_KEY, Math.floor(INDEX_BYTES / 4 / Math.max(1, keyed.length))) }
+}
 
 /**
  * Types of a load's columns by their names. Texts and bytes of the key need a length, since an index cannot hold them
- * whole: the target's where there is one, else up to 255; texts are compared by `collation`.
+ * whole: the target's where there is one that an index of ours holds, else up to 255; texts are compared by `collation`.
  */
 export function columnTypes(
   load: PlannedLoad,
   table?: TargetTable,
   collation = 'utf8mb4_bin',
 ): Map<string, string> {
-  const keyed = load.columns.filter(column => isLong(column.type) && load.key.includes(column.name))
-  const room = Math.min(LONGEST_KEY, Math.floor(INDEX_BYTES / 4 / Math.max(1, keyed.length)))
+  const { keyed, room } = longKeys(load)
   return new Map(
     load.columns.map(column => {
       if (!keyed.includes(column)) return [column.name, columnType(column.type)]
-      const length = Math.min((table && columnNamed(table.columns, column.name)?.length) ?? room, 700)
-      return [
-        column.name,
-        column.type.kind === 'binary'
-          ? `varbinary(${length})`
-          : `varchar(${length}) CHARACTER SET utf8mb4 COLLATE ${collation}`,
-      ]
+      const length = (table && columnNamed(table.columns, column.name)?.length) ?? room
+      const binary = column.type.kind === 'binary'
+      const sized = binary ? `varbinary(${length})` : `varchar(${length}) CHARACTER SET utf8mb4`
+      const type = length > LONGEST_STAGED ? columnType(column.type) : sized
+      return [column.name, binary ? type : `${type} COLLATE ${collation}`]
     }),
   )
+}
+
+/** The key of a table that a load makes for itself as an index has it: of long values the beginnings. */
+export function indexedKey(load: PlannedLoad, types: Map<string, string>): string {
+  const { keyed, room } = longKeys(load)
+  const parts = load.key.map(name => {
+    const isLong = keyed.some(column => column.name === name)
+    const [, length] = /\((\d+)\)/.exec(types.get(name)!) ?? []
+    const isWhole = !isLong || Number(length) <= room
+    return isWhole ? identifier(name) : `${identifier(name)}(${room})`
+  })
+  return parts.join(', ')
 }
 
 const isLong = ({ kind }: LogicalType) => kind === 'text' || kind === 'binary'
