@@ -269,6 +269,27 @@ test('MariaDB: a number in an index that would have to become a text is refused 
   assert.deepEqual(await query('SELECT n FROM t'), [{ n: 'seven' }])
 })
 
+test('MariaDB: a text in an index that would have to be longer than that holds is refused beforehand; what the hint has typed takes it', async t => {
+  const database = await freshMariadb(t)
+  const { query } = database
+  await query(`CREATE TABLE t (id int PRIMARY KEY, c varchar(9) CHARACTER SET latin1, KEY (c));
+    CREATE TABLE from_t (id int PRIMARY KEY, c varchar(9) CHARACTER SET latin1); INSERT INTO from_t VALUES (1, 'a')`)
+  const { loads, refused } = await loading(t, database)
+  await loads('apply-safe')
+  await query('ALTER TABLE from_t MODIFY c varchar(4000) CHARACTER SET latin1')
+  const before = await written(database, 't')
+  await refused('apply-safe', /w\.t\.c: must become varchar\(4000\), and no index holds that/)
+  await query('ALTER TABLE from_t MODIFY c text CHARACTER SET latin1')
+  const hint = await refused('apply-safe', /w\.t\.c: must become text, and no index holds that/)
+  assert.deepEqual(await written(database, 't'), before)
+  await query(/(ALTER TABLE .*?;)/.exec(hint)![1]!)
+  await loads('apply-safe')
+  assert.deepEqual(
+    await written(database, 't'),
+    before.map(line => line.replace('varchar(9)', 'varchar(3072)')),
+  )
+})
+
 test('DuckDB: a table that is written anew keeps collations, comments and indexes; one that cannot be is refused beforehand', async t => {
   const job = await smallJob(t, 'duck', {
     'in/t.csv': 'id,code,n\n1,a,70000\n',

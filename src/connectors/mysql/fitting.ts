@@ -65,12 +65,14 @@ export function fittingOf(load: PlannedLoad, table: TargetTable, written: string
     const retyped = newType(load, brought, column)
     const relaxed = column.nullable === 'NO' && relaxesColumn(load, brought)
     if (retyped || relaxed) changed.push(column.name)
-    if (retyped === TEXT && column.indexed)
+    if (retyped && column.indexed && exceedsIndex(retyped, column)) {
+      const shorter = retyped === TEXT ? INDEXED_TEXT : longestIndexed(column)
       refuse(
-        `.${name}: must become a text, and no index holds that`,
-        `Cast ${name} in ${load.from}, or ${modify(column, INDEXED_TEXT)}`,
+        `.${name}: must become ${retyped === TEXT ? 'a text' : retyped.replace(/ .*/, '')}, and no index holds that`,
+        `Cast ${name} in ${load.from}${shorter ? `, or ${modify(column, shorter)}` : '.'}`,
       )
-    else if (retyped || relaxed) statements.push(modify(column, retyped, relaxed || column.nullable !== 'NO'))
+    } else if (retyped || relaxed)
+      statements.push(modify(column, retyped, relaxed || column.nullable !== 'NO'))
     if (!retyped && !fits(brought, column)) {
       const both = nativeType(column, holdingBoth(logicalOf(column), type))
       const shorter = load.key.includes(name) ? types.get(name) : column.indexed && INDEXED_TEXT
@@ -166,6 +168,22 @@ function nativeType({ data_type }: TargetColumn, type: LogicalType | undefined):
 
 /** No index holds a text whole. */
 const INDEXED_TEXT = 'varchar(255) CHARACTER SET utf8mb4'
+
+/** What an index of InnoDB holds of a column, in bytes. */
+const INDEX_BYTES = 3072
+
+/** Whether an index holds values of a type not whole: MariaDB would cut it to their beginnings, MySQL refuses. */
+function exceedsIndex(type: string, { width }: TargetColumn): boolean {
+  const [kind, length] = partsOf(type)
+  return /(text|blob)$/.test(kind) || Number(length) * width > INDEX_BYTES
+}
+
+/** The longest type of a column's kind that an index holds, where that is longer than its own. */
+function longestIndexed(column: TargetColumn): string | undefined {
+  const most = Math.floor(INDEX_BYTES / column.width)
+  const [kind] = partsOf(column.column_type)
+  return column.length! < most ? withText({ ...column, column_type: `${kind}(${most})` }) : undefined
+}
 
 /** Types of whose values the server writes another text, of fewer digits or of their bytes. */
 const UNWRITTEN = ['float', 'double', 'bit']

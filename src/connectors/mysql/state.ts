@@ -132,7 +132,7 @@ export async function targetTable(session: TargetSession, table: string): Promis
   const columns = await session.rows<Found>(
     `SELECT column_name AS name, lower(data_type) AS data_type, column_type AS column_type, is_nullable AS nullable,
         numeric_precision AS num_precision, numeric_scale AS num_scale, datetime_precision AS fraction,
-        character_maximum_length AS length, character_set_name AS charset, collation_name AS collation,
+        character_maximum_length AS length, character_octet_length / character_maximum_length AS width, character_set_name AS charset, collation_name AS collation,
         column_key = 'PRI' AS keyed, is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%' AS required,
         coalesce(generation_expression, '') <> '' AS generated
       FROM information_schema.columns WHERE ${here} ORDER BY ordinal_position`,
@@ -154,6 +154,7 @@ export async function targetTable(session: TargetSession, table: string): Promis
       ...column,
       fraction: column.fraction === null ? null : Number(column.fraction),
       length: column.length === null ? null : Number(column.length),
+      width: Number(column.width ?? 1),
       keyed: Number(column.keyed) === 1,
       required: Number(column.required) === 1 && Number(column.generated) === 0,
       generated: Number(column.generated) === 1,

@@ -11,6 +11,8 @@ export interface TargetColumn extends NativeColumn {
   fraction: number | null
   /** In characters, or of binary columns in bytes. */
   length: number | null
+  /** Bytes of a character at most. */
+  width: number
   charset: string | null
   collation: string | null
   /** Of the primary key. */
