@@ -7,6 +7,8 @@ export interface Correction {
   id: string
   /** Every column's value as text. */
   values: Record<string, string | null>
+  /** Whether an earlier run took it: one that comes later with its key gives way to it. */
+  held: boolean
 }
 
 /** What came of a table's corrections, by id. */

@@ -91,7 +91,10 @@ function foundSql(all: string, key: string[]): string {
     GROUP BY _nf_id`
 }
 
-/** Corrections whose key is a later row's are stale; refused are those whose key is none, or of another row of their night. */
+/**
+ * Corrections whose key is a later row's are stale; refused are those whose key is none, or of another row of their night.
+ * One that holds does not give way to one that is new.
+ */
 async function judgeKeys(
   { duck, mask }: RunContext,
   { extract, key }: Keyed,
@@ -105,13 +108,17 @@ async function judgeKeys(
     `EXISTS (SELECT 1 FROM ${among} AS o WHERE ${same} AND ${which})`
   const later = 'o._nf_night > g._nf_night'
   const beside = 'o._nf_night = g._nf_night'
+  const held = corrections.flatMap(({ id, held }) => (held ? [quote(id)] : []))
   const judged = await duck.rows(
-    `WITH given AS MATERIALIZED (SELECT ${keys}, _nf_id, _nf_night FROM (${sql}) JOIN (${found}) USING (_nf_id)),
-       known AS MATERIALIZED (SELECT * FROM ${all} SEMI JOIN given USING (${keys}))
-     SELECT _nf_id AS id, ${isAny('known', later)} OR ${isAny('given', later)} AS stale,
-       ${isAny('known', `${beside} AND o._nf_good`)} AS taken,
-       ${isAny('given', `${beside} AND o._nf_id <> g._nf_id`)} AS twice
-     FROM given AS g`,
+    `WITH given AS MATERIALIZED (
+         SELECT ${keys}, _nf_id, _nf_night, list_contains([${held.join(', ')}]::VARCHAR[], _nf_id) AS _nf_held
+         FROM (${sql}) JOIN (${found}) USING (_nf_id)),
+       known AS MATERIALIZED (SELECT * FROM ${all} SEMI JOIN given USING (${keys})),
+       judged AS (SELECT *, ${isAny('known', `${beside} AND o._nf_good`)} AS taken,
+         ${isAny('given', `${beside} AND o._nf_id <> g._nf_id AND (o._nf_held OR NOT g._nf_held)`)} AS twice FROM given AS g)
+     SELECT _nf_id AS id, taken, twice,
+       ${isAny('known', later)} OR ${isAny('judged', `${later} AND NOT o.taken AND NOT o.twice`)} AS stale
+     FROM judged AS g`,
   )
   const reasonOf = (values: Correction['values'], { taken, twice }: Record<string, unknown>) => {
     const none = key.filter(name => values[name] == null)

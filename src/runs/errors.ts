@@ -126,7 +126,11 @@ const storable = (text: string) => text.replaceAll('\0', '\\0')
 /** What people have put in place of rejected rows of a table. */
 export async function correctionsOf(metadata: Metadata, job: string, table: string): Promise<Correction[]> {
   const found = await metadata.errors.corrections(job, table)
-  return found.map(({ id, record, correction }) => ({ id, values: { ...record, ...correction } }))
+  return found.map(({ id, record, correction, state }) => ({
+    id,
+    values: { ...record, ...correction },
+    held: state === 'reprocessed',
+  }))
 }
 
 /** Open records that have nothing to mend any more, since this run found their rows right. */
@@ -246,10 +250,12 @@ export async function settleErrors(
   const { errors } = metadata
   for (const [name, { applied, refused, stale }] of correctedOf(tables)) {
     await errors.moveAll({ ids: applied }, 'queued', 'reprocessed')
-    await errors.moveAll({ ids: refused.map(({ id }) => id) }, 'queued', 'open')
     for (const { id, reason } of refused) note(`${name}: the correction of ${id} is refused: ${reason}`)
-    // The source changed the row or took it away: what it is now was judged by itself.
-    for (const from of ['queued', 'reprocessed'] as const) await errors.resolve(stale, run, from)
+    for (const from of ['queued', 'reprocessed'] as const) {
+      await errors.moveAll({ ids: refused.map(({ id }) => id) }, from, 'open')
+      // The source changed the row or took it away: what it is now was judged by itself.
+      await errors.resolve(stale, run, from)
+    }
   }
   const right = new Set([...again.values()].flatMap(each => each.right))
   const plain = queued.filter(({ correction }) => !correction).map(({ id }) => id)

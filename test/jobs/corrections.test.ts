@@ -5,29 +5,38 @@ import { type TestContext, test } from 'node:test'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
 import { notesInto, smallJob } from './small.ts'
 
-/** A job of the files that come, a night each, with corrections by the note of the row that they mend. */
-async function drop(t: TestContext, name: string) {
-  const job = await smallJob(t, name, {
-    'job.yaml': `connections: { drop: "file:drop", wh: "duckdb:wh.duckdb" }
-extract:
-  orders: { from: drop, files: "o*.csv", key: id, schema: { id: INTEGER, amount: INTEGER, note: VARCHAR }, columns: { id: quarantine, amount: quarantine } }
-load: { orders: { to: wh, from: orders, key: id } }
+const COLUMNS = '{ id: INTEGER, amount: INTEGER, note: VARCHAR }'
+
+const yaml = (options: string, key = 'key: id', from = 'orders') => `connections: { drop: "file:drop", wh: "duckdb:wh.duckdb" }
+extract: { ${from}: { from: drop, files: "o*.csv", schema: ${COLUMNS}, ${options} } }
+load: { orders: { to: wh, from: orders, ${key} } }
 quality: { max_error_rate: 1 }
 resources: { memory: 300MB, threads: 1 }
-`,
-    'drop/read.me': '',
-  })
+`
+
+const TYPED = yaml('key: id, columns: { id: quarantine, amount: quarantine }')
+const CHECKED = 'checks: { orders: { amount: { between: [0, 100] } } }\n'
+const MODEL = {
+  yaml: yaml('take: all', 'key: id', 'src') + CHECKED,
+  models: { 'orders.sql': 'SELECT id, amount, note FROM src' },
+}
+
+/** A job of the files that come, a night each, with corrections by the note of the row that they mend. */
+async function drop(t: TestContext, name: string, { yaml = TYPED, models = {} } = {}) {
+  const job = await smallJob(t, name, { 'job.yaml': yaml, 'drop/read.me': '', ...models })
   let files = 0
   const { errors } = job.metadata
   const recordOf = async (note: string) =>
     (await errors.list({ job: name, limit: 99 })).find(({ record }) => record.note === note)!
+  const put = (file: number, lines: string[]) =>
+    writeFileSync(join(job.folder, `drop/o${file}.csv`), `${['id,amount,note', ...lines].join('\n')}\n`)
   return {
+    cli: job.cli,
+    recordOf,
+    /** The first file with other rows. */
+    rewrite: (...lines: string[]) => put(1, lines),
     night: async (...lines: string[]) => {
-      if (lines.length > 0)
-        writeFileSync(
-          join(job.folder, `drop/o${++files}.csv`),
-          `${['id,amount,note', ...lines].join('\n')}\n`,
-        )
+      if (lines.length > 0) put(++files, lines)
       const notes: string[] = []
       assert.equal((await job.run({ progress: notesInto(notes) })).error, undefined)
       return notes.filter(note => note.includes('correction')).join('\n')
@@ -36,12 +45,12 @@ resources: { memory: 300MB, threads: 1 }
       await errors.queueCorrected(new Map([[(await recordOf(note)).id, values]]))
     },
     stateOf: async (note: string) => (await recordOf(note)).state,
-    table: async () => {
+    table: async (columns = 'id, amount') => {
       const duck = await Duck.open({ threads: 1 })
       try {
         await duck.run(`ATTACH ${quote(join(job.folder, 'wh.duckdb'))} AS wh (READ_ONLY)`)
-        const rows = await duck.rows('SELECT id, amount FROM wh.orders ORDER BY id')
-        return rows.map(({ id, amount }) => `${id}:${amount}`).join(' ')
+        const rows = await duck.rows(`SELECT ${columns} FROM wh.orders ORDER BY id`)
+        return rows.map(row => Object.values(row).join(':')).join(' ')
       } finally {
         duck.close()
       }
@@ -105,4 +114,31 @@ test('of two rejected rows of one key, and of those without one, each is correct
   await night()
   assert.equal(await table(), '1:10 2:20 3:30 4:50')
   assert.equal(await stateOf('d'), 'resolved', 'a later night has a correction of its key')
+})
+
+test('a correction with the key of one that holds is refused: the other stays', async t => {
+  const { night, correct, table, stateOf } = await drop(t, 'second')
+  await night('1,10,a', ',40,first', ',50,second')
+  await correct('first', { id: '4' })
+  await night()
+  await correct('second', { id: '4' })
+  const notes = await night()
+  assert.equal(notes.match(/is refused: id = 4 is the key of another correction/g)?.length, 1)
+  assert.equal(await table(), '1:10 4:40')
+  assert.deepEqual([await stateOf('first'), await stateOf('second')], ['reprocessed', 'open'])
+})
+
+test('a correction that held is refused once, and its record open, where a good row of its night has its key', async t => {
+  const { night, correct, rewrite, table, stateOf } = await drop(t, 'held', {
+    yaml: yaml('key: id, take: all, columns: { id: quarantine, amount: quarantine }'),
+  })
+  await night('1,10,a', ',40,bad')
+  await correct('bad', { id: '4' })
+  await night()
+  assert.equal(await stateOf('bad'), 'reprocessed')
+  rewrite('1,10,a', ',40,bad', '4,99,new')
+  assert.match(await night(), /is refused: id = 4 is the key of a row that came with it/)
+  assert.equal(await table(), '1:10 4:99')
+  assert.equal(await stateOf('bad'), 'open')
+  assert.equal(await night(), '')
 })
