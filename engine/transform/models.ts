@@ -303,13 +303,13 @@ async function correctModel(
 ): Promise<Transformed> {
   const { root, spec } = context
   const id = rowId(spec.job, model.name, 'record')
-  const rejected = `SELECT DISTINCT row, ${id} AS _nf_id FROM ${filesSql(root, [{ file: result.findings! }])} WHERE ${REJECTS}`
+  const rejected = `SELECT DISTINCT row AS _nf_row, ${id} AS _nf_id FROM ${filesSql(root, [{ file: result.findings! }])} WHERE ${REJECTS}`
   const { sql, ...corrected } = await sortOut(context, model.name, corrections, rejected, result.columns)
   if (!sql) return { ...result, corrected }
   const applied = corrected.applied.map(quote).join(', ')
   const mended = `SELECT * EXCLUDE (file_row_number) FROM ${allRows(root, result)}
-      WHERE file_row_number NOT IN (SELECT row FROM (${rejected}) WHERE _nf_id IN (${applied}))
-    UNION ALL BY NAME (SELECT * EXCLUDE (_nf_id, row) FROM (${sql}) JOIN (${rejected}) USING (_nf_id) ORDER BY row)`
+      WHERE file_row_number NOT IN (SELECT _nf_row FROM (${rejected}) WHERE _nf_id IN (${applied}))
+    UNION ALL BY NAME (SELECT * EXCLUDE (_nf_id, _nf_row) FROM (${sql}) JOIN (${rejected}) USING (_nf_id) ORDER BY _nf_row)`
   const parts = [await copyModel(context, mended, 'mended', model.name)]
   return { ...(await judge(context, within, model, checks, { parts, columns: result.columns })), corrected }
 }

@@ -142,3 +142,15 @@ test('a correction that held is refused once, and its record open, where a good 
   assert.equal(await stateOf('bad'), 'open')
   assert.equal(await night(), '')
 })
+
+test('a row of a model with a column called row is corrected', async t => {
+  const { night, correct, table, stateOf } = await drop(t, 'called_row', {
+    yaml: MODEL.yaml,
+    models: { 'orders.sql': "SELECT id, amount, note, id + 10 AS row FROM src" },
+  })
+  await night('1,10,a', '2,500,b')
+  await correct('b', { amount: '50' })
+  await night()
+  assert.equal(await table('id, amount, row'), '1:10:11 2:50:12')
+  assert.equal(await stateOf('b'), 'reprocessed')
+})
