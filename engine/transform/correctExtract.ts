@@ -61,7 +61,7 @@ function rowsSql({ root, spec }: RunContext, { extract, key }: Keyed, image: Ima
     const { type } = columnNamed(image.columns, name)!
     return `${quoteName(name)}::${typeName(type)} AS ${quoteName(name)}`
   })
-  const noKey = key.map(name => `${quoteName(name)} IS NULL`).join(' OR ')
+  const isNull = key.map(name => `${quoteName(name)} IS NULL`)
   const rows = image.nights.flatMap((night, number) => {
     const { parts, gone = [], out } = night
     const names = night.columns.map(({ name }) => name)
@@ -70,13 +70,29 @@ function rowsSql({ root, spec }: RunContext, { extract, key }: Keyed, image: Ima
     const id =
       bad === 'false' ? 'NULL' : `if(${bad}, ${rowId(spec.job, extract, recordSql(names, '_nf_r'))}, NULL)`
     const from = (table: string, good: string, id: string, alone: string) =>
-      `SELECT ${keys.join(', ')}, ${number} AS _nf_night, ${good} AS _nf_good, ${id} AS _nf_id, ${alone} AS _nf_alone FROM ${table} AS _nf_r`
+      `SELECT ${[...keys, `${number} AS _nf_night`, `${good} AS _nf_good`, `${id} AS _nf_id`, `${alone} AS _nf_alone`].join(', ')} FROM ${table} AS _nf_r`
+    const alone = key.length === 0 ? 'true' : [left, ...isNull].join(' OR ')
     return [
-      ...(parts.length > 0 ? [from(allRows(root, night), `NOT ${bad}`, id, `${left} OR ${noKey}`)] : []),
+      ...(parts.length > 0 ? [from(allRows(root, night), `NOT ${bad}`, id, alone)] : []),
       ...(gone.length > 0 ? [from(filesSql(root, gone), 'false', 'NULL', 'false')] : []),
     ]
   })
   return rows.length > 0 ? `(${rows.join(' UNION ALL ')})` : undefined
+}
+
+/** Which of these are rows of an image's nights that the extract's own type and key rules rejected. */
+export async function rejectedAsRead(
+  context: RunContext,
+  read: Keyed,
+  image: Image,
+  ids: string[],
+): Promise<string[]> {
+  const all = rowsSql(context, read, image)
+  if (all === undefined || ids.length === 0) return []
+  const rows = await context.duck.rows(
+    `SELECT DISTINCT _nf_id AS id FROM ${all} WHERE _nf_id IN (${ids.map(quote).join(', ')})`,
+  )
+  return rows.map(({ id }) => String(id))
 }
 
 /** SQL of the rejected rows that are the latest known of their key (`_nf_id`), and of the last night that has them. */

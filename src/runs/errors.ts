@@ -10,6 +10,7 @@ import type { Corrected, Correction } from '../../engine/runtime/correction.ts'
 import { quote, quoteName } from '../../engine/sql/duckdb.ts'
 import { REJECT, REJECTS } from '../../engine/sql/words.ts'
 import { filesSql } from '../../engine/staging/read.ts'
+import { rejectedAsRead } from '../../engine/transform/correctExtract.ts'
 import type { Transformed } from '../../engine/transform/transformed.ts'
 import type { ErrorRecord, NewErrorRecord } from '../metadata/errorRecords.ts'
 import type { Metadata } from '../metadata/metadata.ts'
@@ -157,7 +158,7 @@ export interface JudgedAgain {
 
 /**
  * What this run found of records of a table: where it judged the table whole, those that it did not find again are right;
- * else those whose key it read, and found right.
+ * of rows that an extract's own rules rejected, and that it does not read whole, those whose key it read, and found right.
  */
 async function judgedAgain(
   context: RunContext,
@@ -168,6 +169,7 @@ async function judgedAgain(
   const { duck, root, spec } = context
   if (records.length === 0) return { right: [], unread: [] }
   const tables = outcome.tables.filter(table => table.name === name)
+  if (tables.length === 0) return { right: [], unread: records.map(({ id }) => id) }
   const found = tables.flatMap(({ findings }) => (findings ? [{ file: findings }] : []))
   const again = new Set<unknown>()
   if (found.length > 0)
@@ -176,37 +178,36 @@ async function judgedAgain(
     ))
       again.add(id)
   const gone = records.filter(({ id }) => !again.has(id))
-  const [table] = tables
   const read = outcome.reads.find(({ extract }) => extract === name)
-  const right = new Set(
-    !table
-      ? []
-      : read?.base
-        ? await readAgain(context, read, table, outcome, gone)
-        : gone.map(({ id }) => id),
-  )
-  return { right: [...right], unread: gone.flatMap(({ id }) => (right.has(id) ? [] : [id])) }
+  const unread = read?.base ? await findUnread(context, read, tables, outcome, gone) : new Set<string>()
+  return { right: gone.flatMap(({ id }) => (unread.has(id) ? [] : [id])), unread: [...unread] }
 }
 
-/** Which records' keys this run read of an extract that it did not read whole. */
-async function readAgain(
-  { duck, root }: RunContext,
+/** Of an extract that this run did not read whole, records whose key it did not read, or not found right. */
+async function findUnread(
+  context: RunContext,
   read: PlannedRead,
-  table: Transformed,
+  tables: Transformed[],
   { extracted }: Outcome,
   records: Pick<ErrorRecord, 'id' | 'row_key'>[],
-): Promise<string[]> {
+): Promise<Set<string>> {
+  const { duck, root } = context
   const { parts } = extracted.find(({ extract }) => extract === read.extract)!
-  const keyed = records.filter(({ row_key }) => row_key !== null)
-  if (parts.length === 0 || read.key.length === 0 || keyed.length === 0) return []
-  const rejected = table.columns.length < read.columns.length ? ` WHERE ${REJECTED} IS NULL` : ''
+  const ids = records.map(({ id }) => id)
+  // Checks judge the rows of all nights, an extract's own rules those that a run reads.
+  const isChecked = tables.some(({ parts }) => parts)
+  const unread = new Set(isChecked ? await rejectedAsRead(context, read, read.base!.image, ids) : ids)
+  const keyed = records.filter(({ id, row_key }) => row_key !== null && unread.has(id))
+  if (parts.length === 0 || read.key.length === 0 || keyed.length === 0) return unread
+  const rejected = tables[0]!.columns.length < read.columns.length ? ` WHERE ${REJECTED} IS NULL` : ''
   const key = keyText(read.key.map(name => `${quoteName(name)}::VARCHAR`))
   const wanted = keyed.map(({ id, row_key }) => `(${quote(id)}, ${quote(row_key!)})`)
   const rows = await duck.rows(
     `SELECT id FROM (VALUES ${wanted.join(', ')}) AS _nf_open(id, row_key)
      WHERE row_key IN (SELECT ${key} FROM ${filesSql(root, parts)}${rejected})`,
   )
-  return rows.map(({ id }) => String(id))
+  for (const { id } of rows) unread.delete(String(id))
+  return unread
 }
 
 /** What this run found of queued records that have no correction. */

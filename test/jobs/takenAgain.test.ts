@@ -30,7 +30,7 @@ async function jobOf(t: TestContext, name: string, text: string, bad: string) {
   const record = async () => (await errors.find(id))!
   const reprocess = async () =>
     assert.match((await job.cli('errors', 'reprocess', name, id)).out, /^1 record joins/)
-  return { errors, id, record, notes, run, put, reprocess, state: async () => (await record()).state }
+  return { ...job, errors, id, record, notes, run, put, reprocess, state: async () => (await record()).state }
 }
 
 test('a rejected row that is to be taken again, and of which no right one is read, is open again, and told', async t => {
@@ -78,4 +78,27 @@ test('a rejected row that comes back as it was is open again, unless somebody ha
   await job.errors.move(job.id, 'open', 'discarded')
   await night('2,500')
   assert.equal(await job.state(), 'discarded')
+})
+
+test('a row of what is read incrementally that a changed check lets through is reprocessed, or resolved', async t => {
+  const checked = (to: number) =>
+    yaml('columns: { amount: quarantine }', `checks: { orders: { amount: { between: [0, ${to}] } } }\n`)
+  for (const state of ['reprocessed', 'resolved']) {
+    const job = await jobOf(t, `taken_${state}`, checked(100), '2,500')
+    job.yaml(checked(1000))
+    if (state === 'reprocessed') await job.reprocess()
+    job.put('2.csv', '3,xx')
+    await job.run()
+    assert.equal(await job.state(), state)
+    assert.deepEqual(
+      job.notes.filter(note => note.includes('open again')),
+      [],
+    )
+    // What was rejected as it was read is not among what the check judges.
+    await job.run()
+    assert.deepEqual(
+      (await job.errors.list({ job: `taken_${state}`, state: 'open' })).map(({ row_key }) => row_key),
+      ['3'],
+    )
+  }
 })
