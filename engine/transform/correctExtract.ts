@@ -10,7 +10,7 @@ import { type Image, seenColumns } from '../staging/image.ts'
 import { filesSql } from '../staging/read.ts'
 import { atomicWrite, partOf } from '../staging/store.ts'
 import { columnNamed, typeName } from '../types/logical.ts'
-import { sortOut } from './corrections.ts'
+import { judgeKeys, listOf, sortOut } from './corrections.ts'
 
 /** How a correction's row is told from others. */
 interface Keyed {
@@ -38,18 +38,17 @@ export async function correctExtract(
     }
   const all = rowsSql(context, { extract, key }, image)
   const found = all === undefined ? 'SELECT NULL AS _nf_id' : foundSql(all, key)
-  const { sql, ...sorted } = await sortOut(context, extract, corrections, found, seenColumns(image))
-  if (!sql) return sorted
-  const corrected = await judgeKeys(context, { extract, key }, corrections, sorted, { all: all!, found, sql })
-  if (corrected.applied.length === 0) return corrected
+  const sorted = await sortOut(context, extract, corrections, found, seenColumns(image))
+  const judged = sorted.sql
+    ? await judgeKeys(context, { table: extract, key }, corrections, sorted, { all: all!, found })
+    : sorted
+  const { sql, ...corrected } = judged
+  if (!sql) return corrected
   const file = ownFile(context, `corrected/${extract}`, '.parquet')
-  const applied = corrected.applied.map(quote).join(', ')
-  const rows = `SELECT * EXCLUDE (_nf_id) FROM (${sql}) WHERE _nf_id IN (${applied}) ORDER BY ${listOf(key)}`
+  const rows = `SELECT * EXCLUDE (_nf_id) FROM (${sql}) ORDER BY ${listOf(key)}`
   await atomicWrite(join(root, file), temporary => duck.copyParquet(rows, temporary))
   return { ...corrected, part: await partOf(root, file) }
 }
-
-const listOf = (key: string[]) => key.map(quoteName).join(', ')
 
 /**
  * SQL of the keys of an image's rows and of those that were gone, with their night's number, whether they are good rows, the id
@@ -105,51 +104,4 @@ function foundSql(all: string, key: string[]): string {
         QUALIFY _nf_night = max(_nf_night) OVER (PARTITION BY ${keys})) WHERE len(_nf_ids) = _nf_n
       UNION ALL SELECT _nf_id, _nf_night FROM ${all} WHERE _nf_alone)
     GROUP BY _nf_id`
-}
-
-/**
- * Corrections whose key is a later row's are stale; refused are those whose key is none, or of another row of their night.
- * One that holds does not give way to one that is new.
- */
-async function judgeKeys(
-  { duck, mask }: RunContext,
-  { extract, key }: Keyed,
-  corrections: Correction[],
-  { refused, stale }: Pick<Corrected, 'refused' | 'stale'>,
-  { all, found, sql }: { all: string; found: string; sql: string },
-): Promise<Corrected> {
-  const keys = listOf(key)
-  const same = key.map(name => `o.${quoteName(name)} = g.${quoteName(name)}`).join(' AND ')
-  const isAny = (among: string, which: string) =>
-    `EXISTS (SELECT 1 FROM ${among} AS o WHERE ${same} AND ${which})`
-  const later = 'o._nf_night > g._nf_night'
-  const beside = 'o._nf_night = g._nf_night'
-  const held = corrections.flatMap(({ id, held }) => (held ? [quote(id)] : []))
-  const judged = await duck.rows(
-    `WITH given AS MATERIALIZED (
-         SELECT ${keys}, _nf_id, _nf_night, list_contains([${held.join(', ')}]::VARCHAR[], _nf_id) AS _nf_held
-         FROM (${sql}) JOIN (${found}) USING (_nf_id)),
-       known AS MATERIALIZED (SELECT * FROM ${all} SEMI JOIN given USING (${keys})),
-       judged AS (SELECT *, ${isAny('known', `${beside} AND o._nf_good`)} AS taken,
-         ${isAny('given', `${beside} AND o._nf_id <> g._nf_id AND (o._nf_held OR NOT g._nf_held)`)} AS twice FROM given AS g)
-     SELECT _nf_id AS id, taken, twice,
-       ${isAny('known', later)} OR ${isAny('judged', `${later} AND NOT o.taken AND NOT o.twice`)} AS stale
-     FROM judged AS g`,
-  )
-  const reasonOf = (values: Correction['values'], { taken, twice }: Record<string, unknown>) => {
-    const none = key.filter(name => values[name] == null)
-    if (none.length > 0) return `${none.join(', ')} is NULL: a row needs its key`
-    const is = `${key.map(name => `${name} = ${values[name]}`).join(', ')} is the key of`
-    if (taken) return `${is} a row that came with it: give it another, or discard it`
-    return twice ? `${is} another correction, too: give one of them another, or discard it` : undefined
-  }
-  const result: Corrected = { applied: [], refused: [...refused], stale: [...stale] }
-  for (const each of judged) {
-    const { id, values } = corrections.find(({ id }) => id === each.id)!
-    const reason = reasonOf(values, each)
-    if (each.stale) result.stale.push(id)
-    else if (reason) result.refused.push({ id, reason: mask.about(mask.columnsOf(extract), values, reason) })
-    else result.applied.push(id)
-  }
-  return result
 }

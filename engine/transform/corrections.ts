@@ -6,9 +6,11 @@ import { filesSql } from '../staging/read.ts'
 import { seenSql, seenType } from '../types/duckType.ts'
 import { type Column, typeName } from '../types/logical.ts'
 
+/** Corrections, and SQL of the rows of those that are applied (their columns, and `_nf_id`); undefined where there are none. */
+export type Sorted = Corrected & { sql?: string }
+
 /**
- * Splits corrections by whether their rows are `found` and their values are of the columns' types. Gives SQL of the rows
- * that take their place (`columns`, and `_nf_id`); undefined where there are none.
+ * Splits corrections by whether their rows are `found` and their values are of the columns' types.
  */
 export async function sortOut(
   { duck, mask }: Pick<RunContext, 'duck' | 'mask'>,
@@ -16,7 +18,7 @@ export async function sortOut(
   corrections: Correction[],
   found: string,
   columns: Column[],
-): Promise<Corrected & { sql?: string }> {
+): Promise<Sorted> {
   const text = (value: string | null | undefined) => (value == null ? 'NULL' : quote(value))
   const lines = corrections.map(
     ({ id, values }) => `(${[quote(id), ...columns.map(({ name }) => text(values[name]))].join(', ')})`,
@@ -46,6 +48,59 @@ export async function sortOut(
   const values = columns.map(({ name }, index) => `${casts[index]} AS ${quoteName(name)}`)
   const sql = `SELECT ${values.join(', ')}, _nf_id FROM ${given} WHERE _nf_id IN (${applied.map(quote).join(', ')})`
   return { applied, refused, stale, sql }
+}
+
+/** SQL of a key's columns. */
+export const listOf = (key: string[]) => key.map(quoteName).join(', ')
+
+/**
+ * Corrections whose key is a later row's are stale; refused are those whose key is none, or of another row of their night.
+ * One that holds does not give way to one that is new. `all`: the table's keys, with their night's number, and whether
+ * their rows are good; `found`: that number by the ids of rejected rows.
+ */
+export async function judgeKeys(
+  { duck, mask }: Pick<RunContext, 'duck' | 'mask'>,
+  { table, key }: { table: string; key: string[] },
+  corrections: Correction[],
+  { refused, stale, sql }: Sorted,
+  { all, found }: { all: string; found: string },
+): Promise<Sorted> {
+  const keys = listOf(key)
+  const same = key.map(name => `o.${quoteName(name)} = g.${quoteName(name)}`).join(' AND ')
+  const isAny = (among: string, which: string) =>
+    `EXISTS (SELECT 1 FROM ${among} AS o WHERE ${same} AND ${which})`
+  const later = 'o._nf_night > g._nf_night'
+  const beside = 'o._nf_night = g._nf_night'
+  const held = corrections.flatMap(({ id, held }) => (held ? [quote(id)] : []))
+  const judged = await duck.rows(
+    `WITH given AS MATERIALIZED (
+         SELECT ${keys}, _nf_id, _nf_night, list_contains([${held.join(', ')}]::VARCHAR[], _nf_id) AS _nf_held
+         FROM (${sql}) JOIN (${found}) USING (_nf_id)),
+       known AS MATERIALIZED (SELECT * FROM ${all} SEMI JOIN given USING (${keys})),
+       judged AS (SELECT *, ${isAny('known', `${beside} AND o._nf_good`)} AS taken,
+         ${isAny('given', `${beside} AND o._nf_id <> g._nf_id AND (o._nf_held OR NOT g._nf_held)`)} AS twice FROM given AS g)
+     SELECT _nf_id AS id, taken, twice,
+       ${isAny('known', later)} OR ${isAny('judged', `${later} AND NOT o.taken AND NOT o.twice`)} AS stale
+     FROM judged AS g`,
+  )
+  const reasonOf = (values: Correction['values'], { taken, twice }: Record<string, unknown>) => {
+    const none = key.filter(name => values[name] == null)
+    if (none.length > 0) return `${none.join(', ')} is NULL: a row needs its key`
+    const is = `${key.map(name => `${name} = ${values[name]}`).join(', ')} is the key of`
+    if (taken) return `${is} a row that came with it: give it another, or discard it`
+    return twice ? `${is} another correction, too: give one of them another, or discard it` : undefined
+  }
+  const result: Sorted = { applied: [], refused: [...refused], stale: [...stale] }
+  for (const each of judged) {
+    const { id, values } = corrections.find(({ id }) => id === each.id)!
+    const reason = reasonOf(values, each)
+    if (each.stale) result.stale.push(id)
+    else if (reason) result.refused.push({ id, reason: mask.about(mask.columnsOf(table), values, reason) })
+    else result.applied.push(id)
+  }
+  if (result.applied.length > 0)
+    result.sql = `SELECT * FROM (${sql}) WHERE _nf_id IN (${result.applied.map(quote).join(', ')})`
+  return result
 }
 
 /** SQL of an extract's table as models see it: the latest known rows, and corrected ones. */

@@ -5,7 +5,7 @@ import { type Plan, type PlannedRead, refuseReserved } from '../plan/plan.ts'
 import { counted } from '../plural.ts'
 import { hiddenChecks } from '../quality/hidden.ts'
 import { KEY_PRESENT, nullKeysSql } from '../quality/keyRules.ts'
-import { type Findings, quarantine, rowId } from '../quality/quarantine.ts'
+import { type Findings, quarantine } from '../quality/quarantine.ts'
 import { type CheckResult, FINDINGS, findRows, openFindings, runSetCheck } from '../quality/rowChecks.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import type { Correction } from '../runtime/correction.ts'
@@ -13,12 +13,11 @@ import type { FailureScope } from '../runtime/failureScope.ts'
 import { oursFirst, runTask } from '../runtime/task.ts'
 import { bucketOf, bucketTasks } from '../runtime/taskGraph.ts'
 import { bucketSql } from '../sql/buckets.ts'
-import { quote, quoteName } from '../sql/duckdb.ts'
+import { quoteName } from '../sql/duckdb.ts'
 import { MacroSession } from '../sql/macroSession.ts'
 import type { OrderedCheck, OrderedModel, SqlGraph } from '../sql/model.ts'
 import { stripped } from '../sql/text.ts'
 import { setVariables } from '../sql/variables.ts'
-import { REJECTS } from '../sql/words.ts'
 import { allRows, type DataSet, filesBeside } from '../staging/dataSet.ts'
 import type { Image } from '../staging/image.ts'
 import { plainParts } from '../staging/image.ts'
@@ -27,10 +26,11 @@ import { filesSql } from '../staging/read.ts'
 import { rowsIn } from '../staging/store.ts'
 import { type Column, columnNamed, typeName, withOrigins } from '../types/logical.ts'
 import { CHANGED_KEYS, changedSql, keyText } from './changedKeys.ts'
-import { extractSql, sortOut } from './corrections.ts'
+import { extractSql } from './corrections.ts'
 import { diagnosing, type InQuery, type Source } from './diagnose.ts'
 import { EarlierRows, type Found } from './earlierRows.ts'
 import { enrich } from './enrich.ts'
+import { mendedSql } from './mended.ts'
 import { asSeen, asStaged, columnsOf, openSet, openView, refuseTooLarge } from './modelTypes.ts'
 import type { JudgedExtract, Transformed } from './transformed.ts'
 
@@ -301,16 +301,9 @@ async function correctModel(
   result: Judged,
   corrections: Correction[],
 ): Promise<Transformed> {
-  const { root, spec } = context
-  const id = rowId(spec.job, model.name, 'record')
-  const rejected = `SELECT DISTINCT row AS _nf_row, ${id} AS _nf_id FROM ${filesSql(root, [{ file: result.findings! }])} WHERE ${REJECTS}`
-  const { sql, ...corrected } = await sortOut(context, model.name, corrections, rejected, result.columns)
+  const { corrected, sql } = await mendedSql(context, result, corrections)
   if (!sql) return { ...result, corrected }
-  const applied = corrected.applied.map(quote).join(', ')
-  const mended = `SELECT * EXCLUDE (file_row_number) FROM ${allRows(root, result)}
-      WHERE file_row_number NOT IN (SELECT _nf_row FROM (${rejected}) WHERE _nf_id IN (${applied}))
-    UNION ALL BY NAME (SELECT * EXCLUDE (_nf_id, _nf_row) FROM (${sql}) JOIN (${rejected}) USING (_nf_id) ORDER BY _nf_row)`
-  const parts = [await copyModel(context, mended, 'mended', model.name)]
+  const parts = [await copyModel(context, sql, 'mended', model.name)]
   return { ...(await judge(context, within, model, checks, { parts, columns: result.columns })), corrected }
 }
 

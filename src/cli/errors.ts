@@ -3,7 +3,13 @@ import { Command, Option } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
 import { counted } from '../../engine/plural.ts'
 import { widthOf } from '../../engine/width.ts'
-import type { ErrorCount, ErrorQuery, ErrorRecord, ErrorState } from '../metadata/errorRecords.ts'
+import {
+  type ErrorCount,
+  type ErrorQuery,
+  type ErrorRecord,
+  type ErrorState,
+  UNCLOSED,
+} from '../metadata/errorRecords.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { corrections, csvOf, idsIn } from '../runs/correctionCsv.ts'
 import { openMask, shownRecord } from '../runs/mask.ts'
@@ -134,7 +140,7 @@ function discardCommand(): Command {
     .argument('[ids...]', 'these, of those that the options name')
     .addHelpText(
       'after',
-      '\nA row that is found again is not told of again. Ids or an option must say which.\n\nExamples:\n  nightfreight errors discard member_data_warehouse_sync 0f343b0931126a20f133d67c2b018a3b\n  nightfreight errors discard member_data_warehouse_sync --table members_clean --reason name',
+      '\nA row that is found again is not told of again. Ids or an option must say which. One that is named by its id may be\nqueued, or reprocessed, too: its correction holds no more.\n\nExamples:\n  nightfreight errors discard member_data_warehouse_sync 0f343b0931126a20f133d67c2b018a3b\n  nightfreight errors discard member_data_warehouse_sync --table members_clean --reason name',
     )
     .action(async (job: string, ids: string[], filters: Filters) => {
       const query = queryOf({ ...filters, job })
@@ -144,21 +150,30 @@ function discardCommand(): Command {
           hint: 'nightfreight errors discard JOB --table TABLE, or the job and ids of nightfreight errors list.',
         })
       const discarded = await withMetadata(async metadata => {
-        await refuseUnknown(metadata, job, ids)
-        return metadata.errors.moveAll({ ...query, ...(ids.length > 0 && { ids }) }, 'open', 'discarded')
+        if (ids.length === 0) return metadata.errors.moveAll(query, 'open', 'discarded')
+        await refuseUnknown(metadata, job, ids, UNCLOSED)
+        return metadata.errors.discard({ ...query, ids })
       })
       print(`${counted(discarded, 'record')} ${discarded === 1 ? 'is' : 'are'} discarded`)
     })
 }
 
-/** Fails with CONFIG_INVALID where one of these is no open record of the job. */
-async function refuseUnknown({ errors }: Metadata, job: string, ids: string[]): Promise<void> {
-  const open = new Set((await errors.openAmong(ids, { job })).map(({ id }) => id))
-  const unknown = ids.find(id => !open.has(id))
+/** Fails with CONFIG_INVALID where one of these is no record of the job in one of these states. */
+async function refuseUnknown(
+  { errors }: Metadata,
+  job: string,
+  ids: string[],
+  states: readonly ErrorState[],
+): Promise<void> {
+  const known = new Set((await errors.among(ids, states, { job })).map(({ id }) => id))
+  const unknown = ids.find(id => !known.has(id))
+  const [first, ...others] = states
   if (unknown !== undefined)
-    throw new EngineError('CONFIG_INVALID', `${job}: no open error record ${unknown}`, {
-      hint: `nightfreight errors list --job ${job} shows them.`,
-    })
+    throw new EngineError(
+      'CONFIG_INVALID',
+      `${job}: no ${first} error record ${unknown}${others.length > 0 ? `, nor one that is ${others.join(' or ')}` : ''}`,
+      { hint: `nightfreight errors list --job ${job}${others.length > 0 ? ' --state all' : ''} shows them.` },
+    )
 }
 
 function showCommand(): Command {
@@ -245,9 +260,9 @@ function reprocessCommand(): Command {
       'after',
       `
 A corrected row takes the place of the rejected one in the next run and in later ones, once, as long as the source
-gives that very row, and nothing later with the key that it was given. Without --corrections: the model or check was
-changed, and the next run tells what became of them; rows that it does not read again, as of an extract that reads what
-is new, are open again.
+gives that very row, and nothing later with the key that it was given; another CSV with its id corrects it otherwise.
+Without --corrections: the model or check was changed, and the next run tells what became of them; rows that it does
+not read again, as of an extract that reads what is new, are open again.
 
 Examples:
   nightfreight errors reprocess member_data_warehouse_sync --corrections bad.csv
@@ -257,7 +272,7 @@ Examples:
     .action(async (job: string, ids: string[], { corrections: file, ...filters }: ReprocessFlags) => {
       const query = { ...queryOf({ ...filters, job }), ...(ids.length > 0 && { ids }) }
       const queued = await withMetadata(async metadata => {
-        await refuseUnknown(metadata, job, ids)
+        await refuseUnknown(metadata, job, ids, file === undefined ? ['open'] : UNCLOSED)
         if (file === undefined) return metadata.errors.moveAll(query, 'open', 'queued')
         return queueCorrected(metadata, query, file)
       })
@@ -273,8 +288,9 @@ async function queueCorrected(
 ): Promise<number> {
   const csv = withFile(file, () => readFileSync(file, 'utf8'))
   const given = idsIn(csv).filter(id => ids?.includes(id) ?? true)
-  const records = await errors.openAmong(given, wanted)
+  const records = await errors.among(given, UNCLOSED, wanted)
   return errors.queueCorrected(
     corrections(csv, file, new Map(records.map(each => [each.id, each])), ownMask()),
+    UNCLOSED,
   )
 }

@@ -8,6 +8,9 @@ import type { Database, Params, Queries } from './database.ts'
  */
 export type ErrorState = 'open' | 'queued' | 'reprocessed' | 'resolved' | 'discarded'
 
+/** States in which a record can be corrected otherwise, or discarded. */
+export const UNCLOSED: readonly ErrorState[] = ['open', 'queued', 'reprocessed']
+
 /** A row that a check or a conversion refused. */
 export interface ErrorRecord {
   /** Given by whoever keeps it, the same each time it keeps this record: a repeat changes nothing. */
@@ -111,14 +114,15 @@ export class ErrorRecords {
     return found.map(parsed)
   }
 
-  /** Those of some records that are open, whatever number. */
-  async openAmong(
+  /** Those of some records that are in one of these states, whatever number. */
+  async among(
     ids: string[],
+    states: readonly ErrorState[],
     wanted: Omit<ErrorQuery, 'limit' | 'state' | 'ids'>,
   ): Promise<ErrorRecord[]> {
     const found: ErrorRecord[] = []
     for (const some of portions(ids, MOVED_AT_ONCE))
-      found.push(...(await this.list({ ...wanted, ids: some, state: 'open' })))
+      found.push(...(await this.list({ ...wanted, ids: some })).filter(({ state }) => states.includes(state)))
     return found
   }
 
@@ -203,8 +207,22 @@ export class ErrorRecords {
     return moved
   }
 
-  /** Sets what replaces values of open records, by id, and has the next run take these; gives how many were still open. */
-  async queueCorrected(corrections: ReadonlyMap<string, Record<string, string | null>>): Promise<number> {
+  /** Closes records that are not closed yet, by hand: a correction holds no more. Gives how many. */
+  async discard(wanted: Omit<ErrorQuery, 'limit' | 'state'>): Promise<number> {
+    let discarded = 0
+    for (const from of UNCLOSED) discarded += await this.moveAll(wanted, from, 'discarded')
+    return discarded
+  }
+
+  /**
+   * Sets what replaces values of records in these states, by id, and has the next run take them; gives how many these were.
+   * One that had the very same before is none of them.
+   */
+  async queueCorrected(
+    corrections: ReadonlyMap<string, Record<string, string | null>>,
+    from: readonly ErrorState[] = ['open'],
+  ): Promise<number> {
+    const states = from.map(state => `'${state}'`).join(', ')
     let queued = 0
     for (const some of portions([...corrections], MOVED_AT_ONCE))
       queued += await this.database.transaction(async queries => {
@@ -212,7 +230,7 @@ export class ErrorRecords {
         for (const [id, correction] of some)
           changed += await queries.run(
             `UPDATE error_records SET correction = :correction, state = 'queued', attempts = attempts + 1, updated_at = :now
-             WHERE id = :id AND state = 'open'`,
+             WHERE id = :id AND state IN (${states}) AND (state = 'open' OR correction IS NULL OR correction <> :correction)`,
             { id, correction: JSON.stringify(correction), now: this.now() },
           )
         return changed

@@ -105,25 +105,21 @@ export const JOB_ACTIONS: Record<string, Act> = {
 /** Actions on rejected rows, those that the form names. */
 export const ERROR_ACTIONS: Record<string, Act> = {
   async reprocess({ metadata }, _, form) {
-    const moved = await move(metadata, form, 'queued')
+    const moved = await metadata.errors.moveAll({ ids: chosen(form) }, 'open', 'queued')
     return { said: `${moved} ${rowsWord(moved)} the next run.`, to: '/errors?state=queued' }
   },
   async discard({ metadata }, _, form) {
-    const moved = await move(metadata, form, 'discarded')
+    const moved = await metadata.errors.discard({ ids: chosen(form) })
     return { said: `${counted(moved, 'row')} ${moved === 1 ? 'is' : 'are'} discarded.`, to: '/errors' }
   },
 }
 
 const rowsWord = (rows: number) => (rows === 1 ? 'row joins' : 'rows join')
 
-async function move(
-  { errors }: WebContext['metadata'],
-  form: Form,
-  to: 'queued' | 'discarded',
-): Promise<number> {
+function chosen(form: Form): string[] {
   const ids = form.get('id') ?? []
   if (ids.length === 0) refuse('no row was chosen')
-  return errors.moveAll({ ids }, 'open', to)
+  return ids
 }
 
 /** Sets what replaces a row's values, and has the next run take it. */

@@ -7,7 +7,11 @@ import { notesInto, smallJob } from './small.ts'
 
 const COLUMNS = '{ id: INTEGER, amount: INTEGER, note: VARCHAR }'
 
-const yaml = (options: string, key = 'key: id', from = 'orders') => `connections: { drop: "file:drop", wh: "duckdb:wh.duckdb" }
+const yaml = (
+  options: string,
+  key = 'key: id',
+  from = 'orders',
+) => `connections: { drop: "file:drop", wh: "duckdb:wh.duckdb" }
 extract: { ${from}: { from: drop, files: "o*.csv", schema: ${COLUMNS}, ${options} } }
 load: { orders: { to: wh, from: orders, ${key} } }
 quality: { max_error_rate: 1 }
@@ -32,6 +36,7 @@ async function drop(t: TestContext, name: string, { yaml = TYPED, models = {} } 
     writeFileSync(join(job.folder, `drop/o${file}.csv`), `${['id,amount,note', ...lines].join('\n')}\n`)
   return {
     cli: job.cli,
+    folder: job.folder,
     recordOf,
     /** The first file with other rows. */
     rewrite: (...lines: string[]) => put(1, lines),
@@ -146,11 +151,62 @@ test('a correction that held is refused once, and its record open, where a good 
 test('a row of a model with a column called row is corrected', async t => {
   const { night, correct, table, stateOf } = await drop(t, 'called_row', {
     yaml: MODEL.yaml,
-    models: { 'orders.sql': "SELECT id, amount, note, id + 10 AS row FROM src" },
+    models: { 'orders.sql': 'SELECT id, amount, note, id + 10 AS row FROM src' },
   })
   await night('1,10,a', '2,500,b')
   await correct('b', { amount: '50' })
   await night()
   assert.equal(await table('id, amount, row'), '1:10:11 2:50:12')
   assert.equal(await stateOf('b'), 'reprocessed')
+})
+
+test("a correction of a model's row with the key of another is refused, and the good rows are loaded", async t => {
+  const { night, correct, rewrite, table, stateOf } = await drop(t, 'model_keys', MODEL)
+  await night('1,10,a', '2,500,b', '3,600,c', '4,700,d')
+  await correct('b', { amount: '50', id: '1' })
+  await correct('c', { amount: '60', id: '9' })
+  const notes = await night()
+  assert.match(notes, /is refused: id = 1 is the key of a row that came with it: give it another/)
+  assert.equal(await table(), '1:10 9:60')
+  assert.deepEqual([await stateOf('b'), await stateOf('c')], ['open', 'reprocessed'])
+  await correct('d', { amount: '70', id: '9' })
+  assert.match(await night(), /is refused: id = 9 is the key of another correction/)
+  assert.equal(await table(), '1:10 9:60')
+  rewrite('1,10,a', '3,600,c', '9,90,new')
+  assert.match(await night(), /is refused: id = 9 is the key of a row that came with it/)
+  assert.deepEqual([await table(), await stateOf('c')], ['1:10 9:90', 'open'])
+})
+
+test('a correction that is queued, or holds, is corrected otherwise, or withdrawn', async t => {
+  const { cli, folder, night, recordOf, table, stateOf } = await drop(t, 'withdrawn', MODEL)
+  await night('1,10,a', '2,500,b', '3,600,c')
+  const csv = join(folder, 'bad.csv')
+  const exported = (await cli('errors', 'export', 'withdrawn', 'orders')).out
+  const queue = async (b: number, c: number) => {
+    writeFileSync(csv, exported.replace(',500,', `,${b},`).replace(',600,', `,${c},`))
+    return (await cli('errors', 'reprocess', 'withdrawn', '--corrections', csv)).out
+  }
+  assert.match(await queue(900, 60), /^2 records join/)
+  assert.match(await queue(50, 60), /^1 record joins/)
+  await night()
+  assert.equal(await table(), '1:10 2:50 3:60')
+  assert.match(await queue(50, 70), /^1 record joins/)
+  const { id } = await recordOf('b')
+  assert.match((await cli('errors', 'discard', 'withdrawn', id)).out, /^1 record is discarded/)
+  await night()
+  assert.equal(await table(), '1:10 3:70')
+  assert.deepEqual([await stateOf('b'), await stateOf('c')], ['discarded', 'reprocessed'])
+  const again = await cli('errors', 'discard', 'withdrawn', id)
+  assert.match(again.err, /no open error record \w+, nor one that is queued or reprocessed/)
+})
+
+test('where the newest row of a key stays, a correction of a model may have the key of another', async t => {
+  const { night, correct, table, stateOf } = await drop(t, 'newest', {
+    ...MODEL,
+    yaml: yaml('take: all', 'key: id, newer: amount', 'src') + CHECKED,
+  })
+  await night('1,10,a', '2,500,b')
+  await correct('b', { amount: '50', id: '1' })
+  await night()
+  assert.deepEqual([await table(), await stateOf('b')], ['1:50', 'reprocessed'])
 })

@@ -55,9 +55,9 @@ overBoth(fresh => {
     const ids = all.map(({ id }) => id)
     assert.equal(await errors.moveAll({ ids, run: 'r1' }, 'queued', 'open'), Math.floor(odd / 3) + 1)
     assert.equal(await errors.moveAll({ ids: [] }, 'open', 'discarded'), 0)
-    const open = (await errors.openAmong(ids, { job: 'j' })).map(({ id }) => id)
+    const open = (await errors.among(ids, ['open'], { job: 'j' })).map(({ id }) => id)
     await errors.resolve(open, 'r9', 'open')
-    assert.deepEqual(await errors.openAmong(ids, { job: 'j' }), [])
+    assert.deepEqual(await errors.among(ids, ['open'], { job: 'j' }), [])
     const found = (await errors.find(open[0]!))!
     assert.deepEqual([found.state, found.resolved_by], ['resolved', 'r9'])
     // One that is found again is open again.
@@ -80,5 +80,28 @@ overBoth(fresh => {
     const found = (await errors.find('e000002'))!
     assert.deepEqual([found.state, found.attempts, found.correction], ['queued', 1, { label: 'right 2' }])
     assert.equal((await errors.find('e000003'))!.correction, null)
+  })
+
+  test('a correction that is queued, or holds, is exchanged for another or discarded, where that is asked for', async () => {
+    const { errors } = await fresh().open()
+    await errors.add([record(1), record(2)])
+    const unclosed = ['open', 'queued', 'reprocessed'] as const
+    const queue = (label: string) => errors.queueCorrected(new Map([['e000001', { label }]]), unclosed)
+    const one = async () => {
+      const { state, correction, attempts } = (await errors.find('e000001'))!
+      return [state, correction?.label, attempts]
+    }
+    assert.equal(await queue('a'), 1)
+    assert.equal(await queue('a'), 0, 'it has that already')
+    assert.equal(await queue('b'), 1)
+    assert.deepEqual(await one(), ['queued', 'b', 2])
+    await errors.move('e000001', 'queued', 'reprocessed')
+    assert.equal(await queue('b'), 0)
+    assert.deepEqual(await one(), ['reprocessed', 'b', 2])
+    assert.equal(await queue('c'), 1)
+    assert.deepEqual(await one(), ['queued', 'c', 3])
+    assert.equal(await errors.discard({ ids: ['e000001', 'e000002'] }), 2)
+    assert.equal(await queue('d'), 0)
+    assert.deepEqual(await errors.corrections('j', 'odd'), [])
   })
 })

@@ -1,5 +1,5 @@
 import type { Mask } from '../../../engine/mask.ts'
-import type { ErrorQuery, ErrorRecord, ErrorState } from '../../metadata/errorRecords.ts'
+import { type ErrorQuery, type ErrorRecord, type ErrorState, UNCLOSED } from '../../metadata/errorRecords.ts'
 import { count, type Html, html, moment, section, table } from '../../report/markup.ts'
 import { shownRecord } from '../../runs/mask.ts'
 import { jobPath, runPath } from '../../util/site.ts'
@@ -126,7 +126,7 @@ ${
           ) => html`<div class="field"><label>${name}${field(`value-${index}`, value ?? '')}</label>
 <label class="row"><input type="checkbox" name="null-${index}"${value === null ? html` checked` : undefined}> NULL</label></div>`,
         )}<button>Correct and reprocess</button></form>
-<div class="actions">${button('/errors/discard', 'Discard', { quiet: true, confirm: 'Discard this row? It is not told of again.', fields: { id: found.id } })}</div>`,
+`,
       )
     : section(
         'Row',
@@ -140,6 +140,7 @@ ${
         ),
       )
 }
+${mayAct(who) && UNCLOSED.includes(found.state) ? html`<div class="actions">${button('/errors/discard', 'Discard', { quiet: true, confirm: 'Discard this row? It is not told of again, and a correction of it holds no more.', fields: { id: found.id } })}</div>` : undefined}
 ${mayAct(who) && found.state === 'queued' && catalog.jobs.has(found.job) ? html`<div class="actions">${button(`${jobPath(found.job)}/run`, 'Run the job now')}</div>` : undefined}`,
   }
 }
