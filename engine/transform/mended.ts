@@ -22,6 +22,8 @@ export async function mendedSql(
 ): Promise<{ corrected: Corrected; sql?: string }> {
   const { root, spec } = context
   const { name, columns, findings } = set
+  if (set.rejected === 0)
+    return { corrected: { applied: [], refused: [], stale: corrections.map(({ id }) => id) } }
   const id = rowId(spec.job, name, 'record')
   const rejected = `SELECT DISTINCT row AS _nf_row, ${id} AS _nf_id FROM ${filesSql(root, [{ file: findings! }])} WHERE ${REJECTS}`
   let sorted = await sortOut(context, name, corrections, rejected, columns)

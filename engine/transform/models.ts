@@ -192,7 +192,7 @@ async function stage(
   const make = () => (update ? renew(context, model, update) : materialise(context, model))
   const set = model.plain ?? rows ?? (await within(model, make))
   const judged = await judge(context, within, model, checks, set)
-  const corrections = judged.rejected > 0 ? await context.corrections(model.name) : []
+  const corrections = await context.corrections(model.name)
   const result =
     corrections.length > 0 ? await correctModel(context, within, model, checks, judged, corrections) : judged
   const updated = update && { run: update.run, keys: update.keys }

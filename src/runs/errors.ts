@@ -166,21 +166,28 @@ async function judgedAgain(
   name: string,
   records: Pick<ErrorRecord, 'id' | 'row_key'>[],
 ): Promise<JudgedAgain> {
-  const { duck, root, spec } = context
   if (records.length === 0) return { right: [], unread: [] }
   const tables = outcome.tables.filter(table => table.name === name)
   if (tables.length === 0) return { right: [], unread: records.map(({ id }) => id) }
-  const found = tables.flatMap(({ findings }) => (findings ? [{ file: findings }] : []))
-  const again = new Set<unknown>()
-  if (found.length > 0)
-    for (const { id } of await duck.rows(
-      `SELECT DISTINCT ${rowId(spec.job, name, 'record')} AS id FROM ${filesSql(root, found)} WHERE ${REJECTS}`,
-    ))
-      again.add(id)
+  const again = await rejectedIn(context, name, tables)
   const gone = records.filter(({ id }) => !again.has(id))
   const read = outcome.reads.find(({ extract }) => extract === name)
   const unread = read?.base ? await findUnread(context, read, tables, outcome, gone) : new Set<string>()
   return { right: gone.flatMap(({ id }) => (unread.has(id) ? [] : [id])), unread: [...unread] }
+}
+
+/** The records of the rows that this run rejected of a table. */
+async function rejectedIn(
+  { duck, root, spec }: RunContext,
+  name: string,
+  tables: Transformed[],
+): Promise<Set<string>> {
+  const found = tables.flatMap(({ findings }) => (findings ? [{ file: findings }] : []))
+  if (found.length === 0) return new Set()
+  const rows = await duck.rows(
+    `SELECT DISTINCT ${rowId(spec.job, name, 'record')} AS id FROM ${filesSql(root, found)} WHERE ${REJECTS}`,
+  )
+  return new Set(rows.map(({ id }) => String(id)))
 }
 
 /** Of an extract that this run did not read whole, records whose key it did not read, or not found right. */
@@ -225,16 +232,29 @@ export async function queuedAgain(
   return found
 }
 
-/** What became of each table's corrections. One that judges a table does not find the rows that another rejected. */
-function correctedOf(tables: Transformed[]): Map<string, Corrected> {
+const REJECTED_ELSEWHERE = 'a load rejects its row, or a good row has its key: correct the source'
+
+/**
+ * What became of each table's corrections. One that judges a table does not find the rows that another rejected: stale is
+ * what each of them was given, and none found; where it is rejected all the same, its correction is refused.
+ */
+export async function correctedOf(context: RunContext, { tables }: Outcome): Promise<Map<string, Corrected>> {
   const found = new Map<string, Corrected>()
   for (const [name, all] of Map.groupBy(tables, table => table.name)) {
-    const judged = all.flatMap(({ corrected }) => corrected ?? [])
+    const judged = all.map(({ corrected }) => corrected ?? { applied: [], refused: [], stale: [] })
     const applied = new Set(judged.flatMap(each => each.applied))
     const refused = judged.flatMap(each => each.refused).filter(({ id }) => !applied.has(id))
-    const met = new Set([...applied, ...refused.map(({ id }) => id)])
-    const stale = judged.flatMap(each => each.stale).filter(id => !met.has(id))
-    found.set(name, { applied: [...applied], refused, stale })
+    const [first, ...others] = judged.map(each => new Set(each.stale))
+    const stale = [...first!].filter(id => others.every(other => other.has(id)))
+    const again = stale.length > 0 ? await rejectedIn(context, name, all) : new Set()
+    found.set(name, {
+      applied: [...applied],
+      refused: [
+        ...refused,
+        ...stale.flatMap(id => (again.has(id) ? [{ id, reason: REJECTED_ELSEWHERE }] : [])),
+      ],
+      stale: stale.filter(id => !again.has(id)),
+    })
   }
   return found
 }
@@ -243,13 +263,13 @@ function correctedOf(tables: Transformed[]): Map<string, Corrected> {
 export async function settleErrors(
   metadata: Metadata,
   run: string,
-  tables: Transformed[],
+  corrected: Map<string, Corrected>,
   queued: ErrorRecord[],
   again: Map<string, JudgedAgain>,
   note: (text: string) => void,
 ): Promise<void> {
   const { errors } = metadata
-  for (const [name, { applied, refused, stale }] of correctedOf(tables)) {
+  for (const [name, { applied, refused, stale }] of corrected) {
     await errors.moveAll({ ids: applied }, 'queued', 'reprocessed')
     for (const { id, reason } of refused) note(`${name}: the correction of ${id} is refused: ${reason}`)
     for (const from of ['queued', 'reprocessed'] as const) {

@@ -4,6 +4,7 @@ import type { Mask } from '../../engine/mask.ts'
 import type { Outcome } from '../../engine/pipeline.ts'
 import { counted } from '../../engine/plural.ts'
 import { total } from '../../engine/quality/accounts.ts'
+import type { Corrected } from '../../engine/runtime/correction.ts'
 import { rowsIn } from '../../engine/staging/store.ts'
 import type { ErrorRecord } from '../metadata/errorRecords.ts'
 import type { Metadata } from '../metadata/metadata.ts'
@@ -13,7 +14,14 @@ import { legible } from '../util/printable.ts'
 import { redact } from '../util/redact.ts'
 import type { ArchiveOutcome } from './archive.ts'
 import { deltasOf } from './deltas.ts'
-import { findResolved, type JudgedAgain, keepErrors, queuedAgain, settleErrors } from './errors.ts'
+import {
+  correctedOf,
+  findResolved,
+  type JudgedAgain,
+  keepErrors,
+  queuedAgain,
+  settleErrors,
+} from './errors.ts'
 import { estimateSeconds } from './estimate.ts'
 import { changedRows, figuresOf, measuredBy, tablesOf, totalsOf } from './figures.ts'
 import type { HeldRun } from './heldRun.ts'
@@ -85,7 +93,7 @@ export async function finishRun(
   const isLoaded = isDone(status)
   try {
     if (isLoaded && rejects) {
-      await settleErrors(metadata, run, outcome.tables, rejects.queued, rejects.again, progress.note)
+      await settleErrors(metadata, run, rejects.corrected, rejects.queued, rejects.again, progress.note)
       await metadata.errors.resolve(rejects.resolved, run, 'open')
     }
     if (isLoaded) await metadata.checkpoints.clear(run)
@@ -135,6 +143,7 @@ interface Rejects {
   queued: ErrorRecord[]
   /** Rejected rows by category. */
   categories: Map<string, number>
+  corrected: Map<string, Corrected>
   again: Map<string, JudgedAgain>
   resolved: string[]
 }
@@ -180,6 +189,7 @@ async function keepRejects(
   return {
     queued,
     categories,
+    corrected: await correctedOf(context, outcome),
     again: await queuedAgain(context, queued, outcome),
     resolved: await findResolved(context, metadata, outcome),
   }

@@ -210,3 +210,23 @@ test('where the newest row of a key stays, a correction of a model may have the 
   await night()
   assert.deepEqual([await table(), await stateOf('b')], ['1:50', 'reprocessed'])
 })
+
+test('a correction of a model of which no row is rejected any more is resolved', async t => {
+  const { night, correct, rewrite, table, stateOf } = await drop(t, 'mended', MODEL)
+  await night('1,10,a', '2,500,b')
+  await correct('b', { amount: '50' })
+  rewrite('1,10,a', '2,60,b')
+  assert.equal(await night(), '')
+  assert.deepEqual([await table(), await stateOf('b')], ['1:10 2:60', 'resolved'])
+})
+
+test('a correction of a row that only its load rejects is refused, and its record open', async t => {
+  const { night, correct, table, stateOf } = await drop(t, 'by_load', {
+    ...MODEL,
+    yaml: yaml('take: all', 'key: id, on_duplicate: quarantine', 'src') + CHECKED,
+  })
+  await night('1,10,a', '2,50,b', '2,60,c')
+  await correct('b', { id: '3' })
+  assert.match(await night(), /is refused: a load rejects its row, or a good row has its key/)
+  assert.deepEqual([await table(), await stateOf('b')], ['1:10 2:60', 'open'])
+})

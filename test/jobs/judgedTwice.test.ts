@@ -3,7 +3,7 @@ import { globSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { Duck } from '../../engine/sql/duckdb.ts'
-import { smallJob } from './small.ts'
+import { type SmallJob, smallJob } from './small.ts'
 
 const FILES = {
   'job.yaml': `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }
@@ -15,6 +15,13 @@ quality: { max_error_rate: 1 }
 resources: { threads: 1 }
 `,
   'in/o1.csv': 'id,amount,note\n1,10,a\n2,xx,b\n3,500,c\n4,7,d\n',
+}
+
+async function rowsOf({ folder }: SmallJob): Promise<string[]> {
+  const duck = await Duck.open({ path: join(folder, 'wh.duckdb'), threads: 1 })
+  const rows = await duck.rows('SELECT id, amount FROM orders ORDER BY id')
+  duck.close()
+  return rows.map(({ id, amount }) => `${id}:${amount}`)
 }
 
 test('rows of an extract that is judged as it is read and as a table are all kept, and all corrected', async t => {
@@ -34,19 +41,27 @@ test('rows of an extract that is judged as it is read and as a table are all kep
   for (const night of [1, 2]) {
     assert.equal((await job.run()).error, undefined, `night ${night}`)
     assert.deepEqual(await states(), ['2 reprocessed', '3 reprocessed'])
-    const duck = await Duck.open({ path: join(job.folder, 'wh.duckdb'), threads: 1 })
-    const rows = await duck.rows('SELECT id, amount FROM orders ORDER BY id')
-    duck.close()
-    assert.deepEqual(
-      rows.map(({ id, amount }) => [Number(id), Number(amount)]),
-      [
-        [1, 10],
-        [2, 20],
-        [3, 30],
-        [4, 7],
-      ],
-    )
+    assert.deepEqual(await rowsOf(job), ['1:10', '2:20', '3:30', '4:7'])
   }
   const corrected = globSync('staging/judged_twice/*/{corrected,mended}/*.parquet', { cwd: job.home })
   assert.equal(corrected.length, 4, 'what each judge corrected has a file of its own')
+})
+
+test('a correction that comes between the two judges of a run is taken by the next one', async t => {
+  const job = await smallJob(t, 'judged_between', {
+    ...FILES,
+    'job.yaml': FILES['job.yaml'].replace('take: all, ', ''),
+  })
+  const { errors } = job.metadata
+  const stateOf = async (key: string) =>
+    (await errors.list({ job: 'judged_between' })).find(({ row_key }) => row_key === key)!.state
+  assert.equal((await job.run()).error, undefined)
+  const { run } = await job.run({ until: 'types.orders' })
+  const [two] = await errors.list({ job: 'judged_between', key: '2' })
+  assert.equal(await errors.queueCorrected(new Map([[two!.id, { amount: '20' }]])), 1)
+  assert.equal((await job.run({ resume: run })).error, undefined)
+  assert.equal(await stateOf('2'), 'queued')
+  assert.equal((await job.run()).error, undefined)
+  assert.equal(await stateOf('2'), 'reprocessed')
+  assert.deepEqual(await rowsOf(job), ['1:10', '2:20', '4:7'])
 })
