@@ -30,12 +30,15 @@ export async function correctExtract(
   corrections: Correction[],
 ): Promise<Corrected & { part?: Part }> {
   const { root, duck } = context
-  if (key.length === 0)
+  if (key.length === 0) {
+    const ids = corrections.map(({ id }) => id)
+    const found = await rejectedAsRead(context, { extract, key }, image, ids)
     return {
       applied: [],
-      stale: [],
-      refused: corrections.map(({ id }) => ({ id, reason: `${extract} has no key: correct the source` })),
+      stale: ids.filter(id => !found.includes(id)),
+      refused: found.map(id => ({ id, reason: `${extract} has no key: correct the source` })),
     }
+  }
   const all = rowsSql(context, { extract, key }, image)
   const found = all === undefined ? 'SELECT NULL AS _nf_id' : foundSql(all, key)
   const sorted = await sortOut(context, extract, corrections, found, seenColumns(image))

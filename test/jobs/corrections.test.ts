@@ -230,3 +230,21 @@ test('a correction of a row that only its load rejects is refused, and its recor
   assert.match(await night(), /is refused: a load rejects its row, or a good row has its key/)
   assert.deepEqual([await table(), await stateOf('b')], ['1:10 2:60', 'open'])
 })
+
+test('a correction of an extract without a key, which its checks judge, is resolved where the source mends the row', async t => {
+  const { night, correct, rewrite, table, stateOf } = await drop(t, 'keyless', {
+    yaml: yaml('take: all, columns: { amount: quarantine }', 'mode: replace') + CHECKED,
+  })
+  await night('1,10,a', '2,500,b', '3,xx,c')
+  await correct('b', { amount: '50' })
+  await correct('c', { amount: '30' })
+  assert.match(
+    await night(),
+    /^orders: the correction of \w+ is refused: orders has no key: correct the source$/,
+  )
+  assert.deepEqual([await stateOf('b'), await stateOf('c')], ['reprocessed', 'open'])
+  assert.equal(await table(), '1:10 2:50')
+  rewrite('1,10,a', '2,51,b2')
+  assert.equal(await night(), '')
+  assert.deepEqual([await table(), await stateOf('b')], ['1:10 2:51', 'resolved'])
+})
