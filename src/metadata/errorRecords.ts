@@ -187,7 +187,10 @@ export class ErrorRecords {
     return (await this.moveAll({ ids: [id] }, from, to)) === 1
   }
 
-  /** Moves records from one state to the next, a portion at a time, so that nobody waits long for the store; gives how many. */
+  /**
+   * Moves records from one state to the next, a portion at a time, so that nobody waits long for the store; gives how many.
+   * One that is open again has no correction any more: it was refused.
+   */
   async moveAll(
     { ids, ...wanted }: Omit<ErrorQuery, 'limit' | 'state'>,
     from: ErrorState,
@@ -199,7 +202,8 @@ export class ErrorRecords {
       for (let changed = MOVED_AT_ONCE; changed > 0; moved += changed)
         changed = await this.database.run(
           `UPDATE error_records SET state = :to, updated_at = :now,
-             attempts = attempts + CASE WHEN CAST(:to AS TEXT) = 'queued' THEN 1 ELSE 0 END
+             attempts = attempts + CASE WHEN CAST(:to AS TEXT) = 'queued' THEN 1 ELSE 0 END,
+             correction = CASE WHEN CAST(:to AS TEXT) = 'open' THEN NULL ELSE correction END
            WHERE state = :state AND id IN (SELECT id FROM error_records ${where} LIMIT ${MOVED_AT_ONCE})`,
           { ...values, to, now: this.now() },
         )
@@ -280,7 +284,7 @@ async function insert(queries: Queries, records: NewErrorRecord[], now: string):
   })
   await queries.run(
     `INSERT INTO error_records (${COLUMNS.join(', ')}, state, created_at, updated_at) VALUES ${rows.join(', ')}
-     ON CONFLICT (id) DO UPDATE SET state = 'open', resolved_by = NULL, updated_at = :now
+     ON CONFLICT (id) DO UPDATE SET state = 'open', resolved_by = NULL, correction = NULL, updated_at = :now
        WHERE error_records.state = 'resolved' OR (error_records.state = 'reprocessed' AND error_records.correction IS NULL)`,
     values,
   )

@@ -104,4 +104,20 @@ overBoth(fresh => {
     assert.equal(await queue('d'), 0)
     assert.deepEqual(await errors.corrections('j', 'odd'), [])
   })
+
+  test('a record that is open again has no correction any more', async () => {
+    const { errors } = await fresh().open()
+    await errors.add([record(1), record(2)])
+    const ids = ['e000001', 'e000002']
+    await errors.queueCorrected(new Map(ids.map(id => [id, { label: 'right' }])))
+    await errors.move('e000001', 'queued', 'open')
+    await errors.resolve(['e000002'], 'r9', 'queued')
+    await errors.add([record(2)])
+    for (const id of ids) {
+      const { state, correction } = (await errors.find(id))!
+      assert.deepEqual([state, correction], ['open', null])
+    }
+    assert.equal(await errors.moveAll({ ids }, 'open', 'queued'), 2)
+    assert.deepEqual(await errors.corrections('j', 'odd'), [])
+  })
 })
