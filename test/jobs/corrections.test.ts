@@ -178,7 +178,10 @@ test("a correction of a model's row with the key of another is refused, and the 
 })
 
 test('a correction that is queued, or holds, is corrected otherwise, or withdrawn', async t => {
-  const { cli, folder, night, recordOf, table, stateOf } = await drop(t, 'withdrawn', MODEL)
+  const { cli, folder, night, recordOf, table, stateOf } = await drop(t, 'withdrawn', {
+    ...MODEL,
+    yaml: yaml('take: all', 'key: id, mode: replace, guard: { max_delete_share: 1 }', 'src') + CHECKED,
+  })
   await night('1,10,a', '2,500,b', '3,600,c')
   const csv = join(folder, 'bad.csv')
   const exported = (await cli('errors', 'export', 'withdrawn', 'orders')).out
