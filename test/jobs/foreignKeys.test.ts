@@ -110,6 +110,24 @@ test('postgres: what is deferrable is checked at the end, also in a circle', asy
   assert.match(error!.message, /\(best\)=\(11\) is not present in table "book"/)
 })
 
+test('postgres: where rows refer to others of their own table and load, what helps is said, and helps', async t => {
+  const itself = 'CONSTRAINT "best of" FOREIGN KEY (best) REFERENCES author (id)'
+  const database = await freshPostgres(t)
+  const library = await libraryOf(t, database, 'itself', [`${AUTHOR.slice(0, -1)}, ${itself})`, BOOK])
+  assert.equal(await library.night('10,1\n', '1,\n2,1\n'), undefined)
+  const [books, authors] = ['10,1\n', '1,3\n2,1\n3,\n']
+  const error = await library.night(books, authors)
+  const [, statement] = /own load: (.*) DEFERRABLE\./.exec(error?.hint ?? '') ?? []
+  assert.equal(statement, 'ALTER TABLE "public"."author" ALTER CONSTRAINT "best of"')
+  await database.query(`${statement} DEFERRABLE`)
+  assert.equal(await library.night(books, authors), undefined)
+  assert.deepEqual((await library.left())[1], [
+    { id: '1', best: '3' },
+    { id: '2', best: '1' },
+    { id: '3', best: null },
+  ])
+})
+
 test('duckdb: what is new comes parents first; why a row cannot go with those that refer to it is said', async t => {
   const folder = mkdtempSync(join(tmpdir(), 'nightfreight-library-'))
   t.after(() => rmSync(folder, { recursive: true }))

@@ -110,6 +110,23 @@ const SAID: [RegExp, string][] = [
   [/row-level security policy/, ROW_SECURITY],
 ]
 
+/** What of an error of the driver is looked at. */
+interface Failure {
+  code?: string
+  message?: string
+  detail?: string
+  schema?: string
+  table?: string
+  constraint?: string
+}
+
+/** What helps where rows of a table refer to others of it that come or go in the same load, which the server checks statement by statement. */
+function ownKeyHint({ code, detail, schema, table, constraint }: Failure): string | undefined {
+  if (code !== '23503' || !table || !constraint || !detail?.endsWith(` "${table}".`)) return undefined
+  const own = `ALTER TABLE ${quoteIdent(schema!)}.${quoteIdent(table)} ALTER CONSTRAINT ${quoteIdent(constraint)} DEFERRABLE`
+  return `Nothing was loaded. If the rows are right, and refer to rows of their own load: ${own}. It is then checked at the end of the load. Otherwise correct the rows.`
+}
+
 const LOST = /terminated|not queryable|was closed|stream was destroyed|after end|before secure TLS/i
 
 /** A failure of the driver or the server as an engine error. `where` starts the message: the connection's name. */
@@ -117,7 +134,7 @@ export function postgresError(error: unknown, where: string): EngineError {
   if (error instanceof EngineError) return error
   const outer = error as { errors?: unknown[]; message?: string }
   // A host with several addresses fails with all of their errors at once.
-  const inner = (outer?.errors?.[0] ?? error) as { code?: string; message?: string; detail?: string }
+  const inner = (outer?.errors?.[0] ?? error) as Failure
   const state = inner?.code ?? ''
   const text = inner?.message || state || String(error)
   if (text === NO_TLS)
@@ -139,7 +156,9 @@ export function postgresError(error: unknown, where: string): EngineError {
   const isWhole = state.startsWith('23') && /^Failing row contains/i.test(inner?.detail ?? '')
   const detail = inner?.detail && !isWhole ? ` (${inner.detail})` : ''
   const hint =
-    state === '40001' ? STANDBY : (SAID.find(([pattern]) => pattern.test(text))?.[1] ?? HINTS[code])
+    state === '40001'
+      ? STANDBY
+      : (ownKeyHint(inner) ?? SAID.find(([pattern]) => pattern.test(text))?.[1] ?? HINTS[code])
   return new EngineError(code, `${where}: ${text}${detail}`, { cause: error, hint })
 }
 
