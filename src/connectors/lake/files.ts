@@ -13,6 +13,9 @@ import type { DataFile } from './log.ts'
 /** Column of {@link tableSql} with the path that a row was read from. */
 export const FILE = '_nf_file'
 
+/** Only a load of all rows looks at none of the files that are there. */
+const REFRESH = 'Restore it from a backup, or have all rows loaded anew: nightfreight run JOB --full-refresh.'
+
 /** Files fetched at a time. */
 const AT_ONCE = 6
 
@@ -34,9 +37,7 @@ async function openFile(store: FileStore, table: string, file: DataFile): Promis
     throw new EngineError(
       'STAGING_CORRUPT',
       `${where} is missing: ${counted(file.rows, 'row')} of ${table}`,
-      {
-        hint: 'Restore it from a backup, or load the table anew with mode replace.',
-      },
+      { hint: REFRESH },
     )
   const { size } = await stat(path)
   const damage =
@@ -45,10 +46,7 @@ async function openFile(store: FileStore, table: string, file: DataFile): Promis
       : (await fileChecksum(path)) !== file.crc32
         ? 'is not what was written: its checksum differs'
         : undefined
-  if (damage)
-    throw new EngineError('STAGING_CORRUPT', `${where} ${damage}`, {
-      hint: 'Restore it from a backup, or load the table anew with mode replace.',
-    })
+  if (damage) throw new EngineError('STAGING_CORRUPT', `${where} ${damage}`, { hint: REFRESH })
   return path
 }
 
