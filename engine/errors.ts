@@ -1,3 +1,4 @@
+import { ownValue } from './ownValue.ts'
 /**
  * Every failure the engine or a connector can name. A code decides the category (the history's and the
  * quarantine's vocabulary), whether a retry can help, and the exit code of the process; message text decides
@@ -188,7 +189,7 @@ export function systemError(thrown: unknown): unknown {
   if (!(thrown instanceof Error) || thrown instanceof EngineError) return thrown
   const { code: name, errno, syscall, path, message } = thrown as NodeJS.ErrnoException
   const code = name || (errno === UNKNOWN_ERRNO ? 'UNKNOWN' : '')
-  const known = Object.hasOwn(SYSTEM, code) ? SYSTEM[code] : undefined
+  const known = ownValue(SYSTEM, code)
   // What belongs to a connection has a system call, too, and no path.
   if (!known || (path === undefined && !/^E[MN]FILE$/.test(code))) return thrown
   const reason = message.replace(/^\w*(, Unknown error)?: /, '').replace(/(, | ').*/s, '')

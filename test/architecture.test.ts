@@ -78,6 +78,7 @@ const FLOORS: Record<string, string[]> = {
     'plural.ts',
     'width.ts',
     'errors.ts',
+    'ownValue.ts',
   ],
   src: [
     'main.ts',

@@ -4,6 +4,7 @@ import type { ChangeCounts } from '../contracts/changes.ts'
 import type { LogPosition } from '../contracts/source.ts'
 import type { Part } from '../contracts/staging.ts'
 import { EngineError } from '../errors.ts'
+import { ownValue } from '../ownValue.ts'
 import type { LogCursor, PlannedRead } from '../plan/plan.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import { quoteName } from '../sql/duckdb.ts'
@@ -89,7 +90,7 @@ async function pass(context: RunContext, connection: string, mended: Mended[], u
   const stored = await storedNow(context, connection, reads)
   for (const [index, read] of reads.entries())
     try {
-      toldAnew(read, result.counts[index]!, stored?.[read.extract])
+      toldAnew(read, result.counts[index]!, ownValue(stored, read.extract))
     } catch (error) {
       throw orUnmended(read, error)
     }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { REJECTED } from '../batch/builder.ts'
 import { HISTORY } from '../contracts/changes.ts'
 import type { Part } from '../contracts/staging.ts'
+import { ownValue } from '../ownValue.ts'
 import type { LogCursor, PlannedRead } from '../plan/plan.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
@@ -200,7 +201,7 @@ async function withChanges(
     [HISTORY.at]: at,
   }
   const list = columns.map(({ name }) => {
-    const value = own[name] ?? `${key.includes(name) ? 'm' : 't'}.${quoteName(name)}`
+    const value = ownValue(own, name) ?? `${key.includes(name) ? 'm' : 't'}.${quoteName(name)}`
     return `${value} AS ${quoteName(name)}`
   })
   const made = await copyParts(

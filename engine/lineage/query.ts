@@ -1,3 +1,4 @@
+import { ownValue } from '../ownValue.ts'
 import type { MacroBody } from '../sql/macros.ts'
 import { firstPlace, type SqlNode } from '../sql/parse.ts'
 import { columnList, expandStar, starIn } from './columns.ts'
@@ -256,7 +257,7 @@ export class QueryReader {
     }
     const from = this.refs(call.children, outer)
     const names = [
-      ...(FUNCTION_COLUMNS[name] ?? [name]),
+      ...(ownValue(FUNCTION_COLUMNS, name) ?? [name]),
       ...(node.with_ordinality === 'WITH_ORDINALITY' ? ['ordinality'] : []),
     ]
     const spread = UNNEST.includes(name) ? { spread: 'maybe' as const } : {}

@@ -5,6 +5,7 @@ import type { ExtractSpec, LogPosition, Read, Stored, TableSchema } from '../con
 import type { TableStructure } from '../contracts/structure.ts'
 import { EngineError } from '../errors.ts'
 import { didYouMean } from '../nearest.ts'
+import { ownValue } from '../ownValue.ts'
 import { caseTwins, isReserved, keptName } from '../sql/bind.ts'
 import { quoteName } from '../sql/duckdb.ts'
 import type { Image, StagedSchema } from '../staging/image.ts'
@@ -120,7 +121,7 @@ export function planRead(facts: ReadFacts): PlannedRead {
     if (!columnNamed(schema.columns, name)) need(name, 'sensitive column')
   const key = spec.key.length > 0 && !spec.changes?.history ? spec.key : schema.key
   const described = schema.columns.map((column): Column => {
-    const policy = spec.columns[column.name]
+    const policy = ownValue(spec.columns, column.name)
     return policy === 'text' ? { ...asText(column), policy } : policy ? { ...column, policy } : column
   })
   const { columns, absent, whole, notes } = known

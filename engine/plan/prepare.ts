@@ -5,6 +5,7 @@ import type { Target } from '../contracts/target.ts'
 import { taskName } from '../contracts/taskName.ts'
 import type { TaskStore } from '../contracts/tasks.ts'
 import { EngineError, type ErrorData, plainError, together } from '../errors.ts'
+import { ownValue } from '../ownValue.ts'
 import type { RunContext } from '../runtime/context.ts'
 import { isLeftOut } from '../runtime/leftOut.ts'
 import { isOurs, runTask } from '../runtime/task.ts'
@@ -209,7 +210,11 @@ async function followLogs(
     const log = sources.get(connection)!.changeLog!
     const until = await log.follow(reader, tables, signal)
     const stored = await log.stored?.(reader, tables, signal)
-    logs.set(connection, extract => ({ reader, until, ...(stored && { stored: stored[extract]! }) }))
+    logs.set(connection, extract => ({
+      reader,
+      until,
+      ...(stored && { stored: ownValue(stored, extract)! }),
+    }))
   }
   return logs
 }

@@ -1,3 +1,4 @@
+import { ownValue } from '../ownValue.ts'
 import type { FlowSpec } from './spec.ts'
 
 type Pooled = Pick<FlowSpec, 'loads' | 'resources' | 'connectionPools'>
@@ -12,7 +13,7 @@ export const leastConnections = (spec: Pick<FlowSpec, 'loads'>, connection: stri
 
 /** Lanes that read from a system or load it at one time: one a thread, within what the job says of its connections. */
 export function lanesTo(spec: Pooled, connection: string): number {
-  const { min = 0, max = Infinity } = spec.connectionPools?.[connection] ?? {}
+  const { min = 0, max = Infinity } = ownValue(spec.connectionPools, connection) ?? {}
   return Math.min(Math.max(spec.resources.threads, min - 1), max - own(spec, connection))
 }
 

@@ -42,7 +42,7 @@ export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, T
   const sqls = (files: { sql: string }[]) => files.map(({ sql }) => sql)
   // Nothing where they ask for none: the fingerprints of such tasks are those of earlier versions.
   const values = (texts: string[]) => {
-    const asked = (variablesIn(texts) ?? Object.keys(vars)).filter(name => name in vars)
+    const asked = (variablesIn(texts) ?? Object.keys(vars)).filter(name => Object.hasOwn(vars, name))
     return asked.length > 0 ? [asked.map(name => [name, vars[name]])] : []
   }
   for (const { name, sql, reads, awaits, enrich, buckets, inline, extract } of models) {

@@ -1,3 +1,4 @@
+import { ownValue } from '../ownValue.ts'
 import type { Fault } from './faults.ts'
 import { placeOf, type StatementText, tokensOf } from './text.ts'
 
@@ -141,10 +142,10 @@ export const windowHint = (name: string): string | undefined =>
     : undefined
 
 /** How DuckDB's SQL says what a function of another database does. */
-export const ownWord = (name: string): string | undefined => FUNCTIONS[name.toLowerCase()]
+export const ownWord = (name: string): string | undefined => ownValue(FUNCTIONS, name.toLowerCase())
 
 /** What a type of another database is to DuckDB. */
-export const ownType = (name: string): string | undefined => TYPES[name.toLowerCase()]
+export const ownType = (name: string): string | undefined => ownValue(TYPES, name.toLowerCase())
 
 const SIGNS: [sign: RegExp, message: string, hint: string][] = [
   [/^`$/, 'names are not quoted with `', 'Write "name" in double quotes, or without any.'],

@@ -1,3 +1,4 @@
+import { ownValue } from '../ownValue.ts'
 import type { RunContext } from '../runtime/context.ts'
 import type { Corrected, Correction } from '../runtime/correction.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
@@ -21,7 +22,8 @@ export async function sortOut(
 ): Promise<Sorted> {
   const text = (value: string | null | undefined) => (value == null ? 'NULL' : quote(value))
   const lines = corrections.map(
-    ({ id, values }) => `(${[quote(id), ...columns.map(({ name }) => text(values[name]))].join(', ')})`,
+    ({ id, values }) =>
+      `(${[quote(id), ...columns.map(({ name }) => text(ownValue(values, name)))].join(', ')})`,
   )
   const names = columns.map((_, index) => `c${index}`)
   const given = `(VALUES ${lines.join(', ')}) AS given(_nf_id, ${names.join(', ')})`
@@ -84,7 +86,7 @@ export async function judgeKeys(
      FROM judged AS g`,
   )
   const reasonOf = (values: Correction['values'], { taken, twice }: Record<string, unknown>) => {
-    const none = key.filter(name => values[name] == null)
+    const none = key.filter(name => ownValue(values, name) == null)
     if (none.length > 0) return `${none.join(', ')} is NULL: a row needs its key`
     const is = `${key.map(name => `${name} = ${values[name]}`).join(', ')} is the key of`
     if (taken) return `${is} a row that came with it: give it another, or discard it`

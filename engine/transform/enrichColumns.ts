@@ -5,6 +5,7 @@ import { ColumnBuilder } from '../batch/builder.ts'
 import { type Value, valueReader, valueWriter } from '../batch/values.ts'
 import type { EnrichColumn } from '../contracts/enrichment.ts'
 import { didYouMean } from '../nearest.ts'
+import { ownValue } from '../ownValue.ts'
 import { counted } from '../plural.ts'
 import { type Column, type LogicalType, typeName } from '../types/logical.ts'
 
@@ -70,7 +71,7 @@ export function givenVectors(given: unknown, gives: Column[], rows: number): Vec
       `\`gives\` declares: ${names.join(', ')}.`,
     )
   return gives.map(column => {
-    const own = (given as Record<string, unknown>)[column.name]
+    const own = ownValue(given as Record<string, unknown>, column.name)
     if (own === undefined)
       throw new GivenWrong(
         `enrich does not give ${column.name}`,

@@ -1,3 +1,4 @@
+import { ownValue } from '../ownValue.ts'
 import { bracesText, fromBraces } from './braces.ts'
 import { jsonSql } from './jsonText.ts'
 import type { Column, LogicalType } from './logical.ts'
@@ -43,7 +44,7 @@ export function stagedType(type: string): string | undefined {
     return inner && `${field.quoted} ${inner}`
   })
   if (fields) return fields.every(field => field !== undefined) ? `STRUCT(${fields.join(', ')})` : undefined
-  return STAGED_AS[type] ?? (typeFromName(type) ? type : undefined)
+  return ownValue(STAGED_AS, type) ?? (typeFromName(type) ? type : undefined)
 }
 
 /** The logical type of a type that Parquet gives back as it is; undefined for others. */

@@ -1,3 +1,4 @@
+import { ownValue } from '../ownValue.ts'
 /**
  * The types a value can have inside Nightfreight. Every connector maps its own types onto these, exactly or not
  * at all; a type none of them can hold travels as `text` in the server's own notation.
@@ -154,5 +155,5 @@ const NAMED: Record<string, LogicalType> = {
 export function typeFromName(name: string): LogicalType | undefined {
   const decimal = /^DECIMAL\((\d+),(\d+)\)$/.exec(name)
   if (decimal) return { kind: 'decimal', precision: Number(decimal[1]), scale: Number(decimal[2]) }
-  return NAMED[name]
+  return ownValue(NAMED, name)
 }

@@ -1,5 +1,6 @@
 import { isOfKind, subjectOf } from '../../engine/contracts/taskName.ts'
 import { EngineError } from '../../engine/errors.ts'
+import { ownValue } from '../../engine/ownValue.ts'
 import { stepsOf } from '../runs/runStep.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { type Operator, operatorText } from './operator.ts'
@@ -137,7 +138,9 @@ function scheduleOf({ job, schedule }: JobSpec): { text: string; imports: string
 /** Extract steps by the pool that bounds how many read of a system at once; '' for those of none. */
 function byPool({ extracts, pools }: JobSpec, steps: string[]): [string, string[]][] {
   const poolOf = (step: string) =>
-    extracts.flatMap(({ name, from }) => (from === subjectOf(step) ? (pools[name] ?? []) : []))[0] ?? ''
+    extracts.flatMap(({ name, from }) =>
+      from === subjectOf(step) ? (ownValue(pools, name) ?? []) : [],
+    )[0] ?? ''
   return [
     ...Map.groupBy(
       steps.filter(step => isOfKind(step, 'extract')),

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { EXIT } from '../../engine/errors.ts'
+import { ownValue } from '../../engine/ownValue.ts'
 import type { RunResult } from '../runs/result.ts'
 import { takenJson } from './accountText.ts'
 import { environmentFlag } from './environment.ts'
@@ -112,7 +113,7 @@ export function planJson({ run, job, environment, status, seconds, outcome, repo
     ...takenJson(outcome),
     rejected: Object.fromEntries(tables.map(({ name, rejected }) => [name, rejected])),
     quality,
-    loads: previews.map(preview => ({ ...preview, estimatedSeconds: estimates[preview.to] })),
+    loads: previews.map(preview => ({ ...preview, estimatedSeconds: ownValue(estimates, preview.to) })),
     report,
   }
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ownValue } from '../../engine/ownValue.ts'
 import { leastConnections } from '../../engine/runtime/lanes.ts'
 import type { JobConnection, JobSpec } from '../spec/job.ts'
 import type { Document } from './document.ts'
@@ -41,7 +42,7 @@ export function readConnectionPools(
   const read: JobSpec['connectionPools'] = {}
   for (const [name, { min_connections: min, max_connections: max }] of Object.entries(pools)) {
     const path = ['connection_pools', name]
-    const connection = connections[name]
+    const connection = ownValue(connections, name)
     const refuse = (key: string[], message: string) =>
       document.problem([...path, ...key], [...path, ...key].join('.') + message, 'key')
     if (!connection) {

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { EngineError } from '../../engine/errors.ts'
+import { ownValue } from '../../engine/ownValue.ts'
 import type { ConnectionContext, Connector, Timeouts } from '../connectors/declare/define.ts'
 import { connectorFor } from '../connectors/index.ts'
 import type { JobConnection } from '../spec/job.ts'
@@ -50,7 +51,7 @@ export function readConnections(
     )
     if (document.count > before) continue
     const secrets = [...new Set([...secretsIn(settings), ...secretsIn(config)])]
-    const connect = timeouts.connect[name]
+    const connect = ownValue(timeouts.connect, name)
     const context = {
       name,
       baseDir: document.folderOf(urlPath) ?? folder,

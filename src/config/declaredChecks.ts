@@ -1,4 +1,5 @@
 import { didYouMean } from '../../engine/nearest.ts'
+import { ownValue } from '../../engine/ownValue.ts'
 import { quote, quoteName } from '../../engine/sql/duckdb.ts'
 import type { Check } from '../spec/job.ts'
 import { parseDuration } from '../util/units.ts'
@@ -14,7 +15,7 @@ export function readDeclaredChecks(document: Document, yaml: JobYaml, models: { 
   const named = new Map<string, string>()
   for (const [name, { rows, fresh, ...columns }] of Object.entries(yaml.checks)) {
     const path = ['checks', name]
-    const table = tables.includes(name) ? name : yaml.load[name]?.from
+    const table = tables.includes(name) ? name : ownValue(yaml.load, name)?.from
     if (table === undefined) {
       const known = [...tables, ...Object.keys(yaml.load)]
       document.problem(
@@ -264,6 +265,6 @@ function freshCheck(
 /** The column that says when a table's rows were last changed, where the job says so elsewhere. */
 function momentOf(yaml: JobYaml, table: string): string | undefined {
   const newer = Object.values(yaml.load).find(({ from, newer }) => from === table && newer)?.newer
-  const { incremental } = (yaml.extract[table] ?? {}) as { incremental?: { column?: string } }
+  const { incremental } = (ownValue(yaml.extract, table) ?? {}) as { incremental?: { column?: string } }
   return newer ?? incremental?.column
 }

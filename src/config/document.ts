@@ -11,6 +11,7 @@ import {
   parseDocument,
   visit,
 } from 'yaml'
+import { ownValue } from '../../engine/ownValue.ts'
 import type { Fault } from '../../engine/sql/faults.ts'
 import type { FilePlace } from '../../engine/sql/text.ts'
 import type { SecretContext } from '../secrets/provider.ts'
@@ -46,7 +47,7 @@ export function below(other: unknown, own: unknown): unknown {
   if (own === null || own === undefined) return other
   if (!isMapping(own) || !isMapping(other)) return own
   const keys = new Set([...Object.keys(other), ...Object.keys(own)])
-  return Object.fromEntries([...keys].map(key => [key, below(other[key], own[key])]))
+  return Object.fromEntries([...keys].map(key => [key, below(ownValue(other, key), ownValue(own, key))]))
 }
 
 /** Whether what is given is put together with the mapping: `<<`. */

@@ -1,6 +1,7 @@
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
 import { isSensitive } from '../../engine/mask.ts'
 import { didYouMean } from '../../engine/nearest.ts'
+import { ownValue } from '../../engine/ownValue.ts'
 import type { JobConnection } from '../spec/job.ts'
 import type { Document } from './document.ts'
 import { commonExtract, IDENTIFIER, type JobYaml } from './schema.ts'
@@ -20,7 +21,7 @@ export function readExtracts(
     const path = ['extract', name]
     if (!IDENTIFIER.test(name))
       document.problem(path, `extract "${name}": a name is letters, digits and _, not a digit first`, 'key')
-    const connection = typeof keys.from === 'string' ? connections[keys.from] : undefined
+    const connection = typeof keys.from === 'string' ? ownValue(connections, keys.from) : undefined
     const shape = connection?.connector.extract.shape ?? {}
     // A key that the connector declares is the connector's, even where its name is a common one.
     const isCommon = ([key]: [string, unknown]) => COMMON.includes(key) && !Object.hasOwn(shape, key)

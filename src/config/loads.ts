@@ -3,6 +3,7 @@ import { meaningless } from '../../engine/contracts/semantics.ts'
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
 import { isSensitive } from '../../engine/mask.ts'
 import { didYouMean } from '../../engine/nearest.ts'
+import { ownValue } from '../../engine/ownValue.ts'
 import type { Connector } from '../connectors/declare/define.ts'
 import type { JobConnection } from '../spec/job.ts'
 import type { Document } from './document.ts'
@@ -29,22 +30,22 @@ export function readLoads(
         [...path, 'to'],
         `load.${table}.to: no connection "${load.to}"${didYouMean(load.to, Object.keys(yaml.connections))}`,
       )
-    else if (connections[load.to]?.connector.capabilities.target === false)
+    else if (ownValue(connections, load.to)?.connector.capabilities.target === false)
       document.problem(
         [...path, 'to'],
-        `load.${table}.to: ${connections[load.to]?.connector.name} cannot be loaded into`,
+        `load.${table}.to: ${ownValue(connections, load.to)?.connector.name} cannot be loaded into`,
       )
     if (!tables.includes(load.from))
       document.problem(
         [...path, 'from'],
         `load.${table}.from: no model or extract "${load.from}"${didYouMean(load.from, tables)}`,
       )
-    for (const problem of loadProblems(load, connections[load.to]?.connector))
+    for (const problem of loadProblems(load, ownValue(connections, load.to)?.connector))
       document.problem([...path, problem.key], `load.${table}.${problem.key}: ${problem.message}`)
     const { to, from, key, mode, newer, stamp, deletes, partitions, compare, ignore, scd2, guard, verify } =
       load
     const sensitive = sensitiveOf(load, extracts)
-    const nesting = connections[load.to]?.connector.capabilities.nesting
+    const nesting = ownValue(connections, load.to)?.connector.capabilities.nesting
     const split = load.partition_by.find(name => isSensitive(sensitive, name))
     if (split)
       document.problem(

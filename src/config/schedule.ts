@@ -1,5 +1,6 @@
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
 import { didYouMean } from '../../engine/nearest.ts'
+import { ownValue } from '../../engine/ownValue.ts'
 import { folderOf } from '../connectors/local/store.ts'
 import { timeIn, Zone } from '../schedule/zone.ts'
 import type { FileTrigger, JobConnection, Schedule } from '../spec/job.ts'
@@ -43,7 +44,7 @@ function fileTrigger(
   { from, match }: { from: string; match: string },
   connections: Record<string, JobConnection>,
 ): FileTrigger | undefined {
-  const connection = connections[from]
+  const connection = ownValue(connections, from)
   const path = ['schedule', 'files', 'from']
   if (!connection)
     document.problem(

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { basename } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
+import { ownValue } from '../../engine/ownValue.ts'
 import { counted } from '../../engine/plural.ts'
 import { Duck, quote, quoteName } from '../../engine/sql/duckdb.ts'
 import type { Fault } from '../../engine/sql/faults.ts'
@@ -61,7 +62,7 @@ export async function readSeeds(
         continue
       }
       const [header, ...rows] = found as [string[], ...(string | null)[][]]
-      const declared = yaml.seeds[name] ?? {}
+      const declared = ownValue(yaml.seeds, name) ?? {}
       for (const column of Object.keys(declared))
         if (!header.includes(column))
           document.problem(

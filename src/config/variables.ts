@@ -1,5 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: references of job.yaml, not of this file
 import { EngineError } from '../../engine/errors.ts'
+import { ownValue } from '../../engine/ownValue.ts'
 import type { SecretContext } from '../secrets/provider.ts'
 import { providerOf, secretAt, shapes } from '../secrets/providers.ts'
 
@@ -109,7 +110,7 @@ async function valueFor(
 ): Promise<string | undefined> {
   const [, name, fallback] = /^([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?$/s.exec(body) ?? []
   if (name !== undefined) {
-    const value = context.env[name]
+    const value = ownValue(context.env, name)
     // As in the shell, `:-` also covers a variable that is set but empty.
     if (value || (value === '' && fallback === undefined)) {
       used.push({ reference, value, given: true })

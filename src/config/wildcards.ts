@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { ListedTable } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
+import { ownValue } from '../../engine/ownValue.ts'
 import type { JobConnection } from '../spec/job.ts'
 import type { Document } from './document.ts'
 import { type JobYaml, names } from './schema.ts'
@@ -41,7 +42,7 @@ export async function expandWildcards(
     const path = ['extract', pattern]
     const keys = yaml.extract[pattern]!
     const wanted = validate(document, path, wildcardExtract, keys)
-    const connection = wanted && connections[wanted.from]
+    const connection = wanted && ownValue(connections, wanted.from)
     if (!connection) {
       // What is wrong with a connection has been said of it.
       if (wanted && document.count === 0)

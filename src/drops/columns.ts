@@ -1,5 +1,6 @@
 import type { DriftPolicy } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
+import { ownValue } from '../../engine/ownValue.ts'
 import { type Column, typeName } from '../../engine/types/logical.ts'
 import { widens } from '../../engine/types/widen.ts'
 import { declaredType } from '../connectors/declare/declared.ts'
@@ -105,9 +106,8 @@ export function columnsOf(facts: ColumnFacts): Column[] {
 
   function typeOf(name: string, file: FileNames): FoundType {
     // What files of text write in such a column is held to its notation, too.
-    return file.own?.[name] === undefined
-      ? (facts.types[name] ?? { type: 'VARCHAR' })
-      : { type: file.own[name], notation: OWN }
+    const type = ownValue(file.own, name)
+    return type === undefined ? (ownValue(facts.types, name) ?? { type: 'VARCHAR' }) : { type, notation: OWN }
   }
 }
 

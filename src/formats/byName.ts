@@ -1,3 +1,4 @@
+import { ownValue } from '../../engine/ownValue.ts'
 import { type Compression, compressionOf } from './compression.ts'
 
 export const FORMATS = ['csv', 'tsv', 'json', 'ndjson', 'parquet', 'arrow', 'fixed', 'excel'] as const
@@ -23,11 +24,11 @@ const ENDINGS: Record<string, Format> = {
 export const usualDelimiter = (format?: Format): string => (format === 'tsv' ? '\t' : ',')
 
 /** A file's format by its name, less the ending of a compression; CSV where that tells none. */
-export const formatByName = (name: string): Format => ENDINGS[endingOf(name)] ?? 'csv'
+export const formatByName = (name: string): Format => ownValue(ENDINGS, endingOf(name)) ?? 'csv'
 
 /** Whether a file is one of data by its name: its ending is that of a format, or of any text or archive. */
 export const isFormatNamed = (name: string): boolean =>
-  ENDINGS[endingOf(name)] !== undefined || endingOf(name) === 'txt' || compressionOf(name) === 'zip'
+  ownValue(ENDINGS, endingOf(name)) !== undefined || endingOf(name) === 'txt' || compressionOf(name) === 'zip'
 
 function endingOf(name: string): string {
   const packed: Compression = compressionOf(name)

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import bunzip2 from 'unbzip2-stream'
 import { EngineError } from '../../engine/errors.ts'
+import { ownValue } from '../../engine/ownValue.ts'
 import { counted } from '../../engine/plural.ts'
 import { badFile } from './bad.ts'
 import { ZstdFrames } from './zstdFrames.ts'
@@ -24,7 +25,7 @@ const AT_ONCE = 512 * 1024 * 1024
 
 /** A file's compression by its name. */
 export function compressionOf(name: string): Compression {
-  return SUFFIXES[/\.(\w+)$/.exec(name)?.[1]?.toLowerCase() ?? ''] ?? 'none'
+  return ownValue(SUFFIXES, /\.(\w+)$/.exec(name)?.[1]?.toLowerCase() ?? '') ?? 'none'
 }
 
 /** The bytes unpacked, counted as they come. Fails with a bad file where they are cut, corrupt or beyond the limits. */

@@ -224,22 +224,23 @@ export async function parquetTypes(
   file: ParquetFile,
   folder: string,
 ): Promise<Record<string, string>> {
-  const types: Record<string, string> = {}
+  const types = new Map<string, string>()
   const asked: Column[] = []
   for (const [name, column] of file.columns) {
     refuseChanged(file.where, column)
     const { native, guess, beyond } = column
     const type = guess ?? (beyond === undefined && typeFromName(native) ? native : 'VARCHAR')
-    types[name] = type
+    types.set(name, type)
     if (guess !== undefined) asked.push({ name, type: typeFromName(guess)!, nullable: true, native: guess })
   }
-  if (asked.length === 0) return types
+  if (asked.length === 0) return Object.fromEntries(types)
   try {
     const texts = await parquetTexts(file, asked, [], folder)
     const fits = asked.map((column, index) => `bool_or(${texts.value(column)!.bad}) AS bad${index}`)
     const [row] = await duck.rows(`SELECT ${fits.join(', ')} FROM ${texts.from}`)
-    for (const [index, { name }] of asked.entries()) if (row![`bad${index}`] === true) types[name] = 'VARCHAR'
-    return types
+    for (const [index, { name }] of asked.entries())
+      if (row![`bad${index}`] === true) types.set(name, 'VARCHAR')
+    return Object.fromEntries(types)
   } catch (cause) {
     throw asBad(file.where, cause)
   }

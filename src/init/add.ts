@@ -3,6 +3,7 @@ import { join, matchesGlob } from 'node:path'
 import { isMap, parseDocument } from 'yaml'
 import { EngineError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
+import { ownValue } from '../../engine/ownValue.ts'
 import { readFolder } from '../config/folder.ts'
 import { openJob } from '../config/include.ts'
 import { loadJob } from '../config/load.ts'
@@ -101,7 +102,7 @@ async function saidOf(folder: string) {
 
 function sourceOf(connections: Record<string, JobConnection>, names: string[]): JobConnection {
   const [name, ...others] = names
-  const connection = name === undefined ? undefined : connections[name]
+  const connection = name === undefined ? undefined : ownValue(connections, name)
   if (!connection || others.length > 0)
     throw new EngineError(
       'CONFIG_INVALID',

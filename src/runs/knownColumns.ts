@@ -1,6 +1,7 @@
 import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
+import { ownValue } from '../../engine/ownValue.ts'
 import { describedColumns } from '../../engine/plan/checkSql.ts'
 import type { Described } from '../../engine/sql/checkColumns.ts'
 import { type StagedSchema, schemaFile } from '../../engine/staging/image.ts'
@@ -24,14 +25,14 @@ export function knownColumns(
   home: string,
 ): Map<string, Described[]> {
   const known = knownTables(job, extracts, home, ({ from, options }) =>
-    connections[from]?.connector.declared?.(options as Record<string, unknown>),
+    ownValue(connections, from)?.connector.declared?.(options as Record<string, unknown>),
   )
   return new Map([...known].map(([name, { columns }]) => [name, describedColumns(columns)]))
 }
 
 /** The same of a job whose connections were not read. */
 export const outlineTables = ({ job, extracts, declared }: JobOutline, home: string) =>
-  knownTables(job, extracts, home, ({ name }) => declared[name])
+  knownTables(job, extracts, home, ({ name }) => ownValue(declared, name))
 
 function knownTables<Extract extends Pick<ExtractSpec, 'name' | 'from' | 'key' | 'columns'>>(
   job: string,
@@ -45,7 +46,9 @@ function knownTables<Extract extends Pick<ExtractSpec, 'name' | 'from' | 'key' |
     const declared = declaredOf(extract)
     const table = declared ? declaredTable(`${from}.${name}`, declared) : lastSchema(job, name, home)
     if (!table) continue
-    const columns = table.columns.map(column => (policies[column.name] === 'text' ? asText(column) : column))
+    const columns = table.columns.map(column =>
+      ownValue(policies, column.name) === 'text' ? asText(column) : column,
+    )
     known.set(name, { columns, key: key.length > 0 ? key : table.key })
   }
   return known

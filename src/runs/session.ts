@@ -4,6 +4,7 @@ import type { Logger } from 'pino'
 import { EngineError } from '../../engine/errors.ts'
 import type { Mask } from '../../engine/mask.ts'
 import { didYouMean } from '../../engine/nearest.ts'
+import { ownValue } from '../../engine/ownValue.ts'
 import { Workers } from '../../engine/pool/pool.ts'
 import { shareMemory } from '../../engine/runtime/budget.ts'
 import { type ProgressListener, type RunContext, runFolder } from '../../engine/runtime/context.ts'
@@ -84,7 +85,7 @@ export async function openSession(
     stop,
     fence,
     acquireSlots: extracts => {
-      const pools = extracts.flatMap(name => spec.pools[name] ?? [])
+      const pools = extracts.flatMap(name => ownValue(spec.pools, name) ?? [])
       return takeSlots(metadata, pools, progress.note, AbortSignal.any([signal, stop]))
     },
     corrections: async table => {

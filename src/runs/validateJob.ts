@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { didYouMean } from '../../engine/nearest.ts'
+import { ownValue } from '../../engine/ownValue.ts'
 import { describedColumns, loadFaults } from '../../engine/plan/checkSql.ts'
 import { adviceOf } from '../../engine/sql/advice.ts'
 import { type Bound, bindJob } from '../../engine/sql/bind.ts'
@@ -31,7 +32,7 @@ export interface Valid {
 /** What connectors have to say of the extracts that read from them. */
 function connectorAdvice({ extracts, connections }: JobSpec): Fault[] {
   return extracts.flatMap(({ name, from, options }) => {
-    const advice = connections[from]?.connector.advise?.(options as Record<string, unknown>)
+    const advice = ownValue(connections, from)?.connector.advise?.(options as Record<string, unknown>)
     return advice
       ? [{ file: 'job.yaml', message: `extract.${name}: ${advice.message}`, hint: advice.hint }]
       : []

@@ -138,14 +138,14 @@ function changedValues(
   shown: ErrorRecord['record'],
   form: Form,
 ): Record<string, string | null> {
-  const changed: Record<string, string | null> = {}
+  const changed: [column: string, value: string | null][] = []
   for (const [index, name] of Object.keys(record).entries()) {
     const text = form.get(`value-${index}`)?.[0]
     if (text === undefined) continue
     const value = form.has(`null-${index}`) ? null : text
-    if (formText(value) !== formText(shown[name] ?? null)) changed[name] = value
+    if (formText(value) !== formText(shown[name] ?? null)) changed.push([name, value])
   }
-  return changed
+  return Object.fromEntries(changed)
 }
 
 /** A value as a form shows it and sends it back: line ends its own way, what would steer the reader made visible. */

@@ -3,6 +3,7 @@ import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { HTTPException } from 'hono/http-exception'
 import { EngineError, errorData } from '../../engine/errors.ts'
+import { ownValue } from '../../engine/ownValue.ts'
 import { runDetails } from '../metadata/runDetails.ts'
 import type { ReportData } from '../report/data.ts'
 import { renderReport } from '../report/html.ts'
@@ -192,14 +193,13 @@ function acts(app: Hono<Env>, web: WebContext, said: Map<string, string>): void 
       return leadTo(back, error.message)
     }
   }
-  const own = (of: Record<string, Act>, name: string) => (Object.hasOwn(of, name) ? of[name] : undefined)
   app.post('/runs/:name/:action', context => {
     const { name, action } = context.req.param()
-    return act(context, `${action} run`, name, runPath(name), own(RUN_ACTIONS, action))
+    return act(context, `${action} run`, name, runPath(name), ownValue(RUN_ACTIONS, action))
   })
   app.post('/jobs/:name/:action', context => {
     const { name, action } = context.req.param()
-    return act(context, `${action} job`, name, jobPath(name), own(JOB_ACTIONS, action))
+    return act(context, `${action} job`, name, jobPath(name), ownValue(JOB_ACTIONS, action))
   })
   app.post('/errors/:id/correct', context => {
     const { id } = context.req.param()
@@ -207,6 +207,6 @@ function acts(app: Hono<Env>, web: WebContext, said: Map<string, string>): void 
   })
   app.post('/errors/:action', context => {
     const { action } = context.req.param()
-    return act(context, `${action} rows`, '', '/errors', own(ERROR_ACTIONS, action))
+    return act(context, `${action} rows`, '', '/errors', ownValue(ERROR_ACTIONS, action))
   })
 }

@@ -3,6 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
 import { lineageOf, type MadeColumn, type Mentioned, type TableLineage } from '../../engine/lineage/job.ts'
 import { partsOf, type Refs, ref } from '../../engine/lineage/refs.ts'
+import { ownValue } from '../../engine/ownValue.ts'
 import { describedColumns } from '../../engine/plan/checkSql.ts'
 import { bindJob } from '../../engine/sql/bind.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
@@ -150,7 +151,7 @@ async function addJob(duck: Duck, found: ProjectLineage, outline: JobOutline, ho
       job,
       name,
       kind: isExtract ? 'extract' : 'model',
-      ...(isExtract && { source: [from, outline.sourceTables[name]].filter(Boolean).join(': ') }),
+      ...(isExtract && { source: [from, ownValue(outline.sourceTables, name)].filter(Boolean).join(': ') }),
       file,
       columns: table.columns.map(column => ({ ...column, from: ids(column.from) })),
       rows: ids(table.rows),
@@ -193,15 +194,20 @@ async function addJob(duck: Duck, found: ProjectLineage, outline: JobOutline, ho
 /** What one job loads, or makes, and another reads is one table. */
 function joinJobs(found: ProjectLineage): void {
   const loaded = found.jobs.flatMap(({ job, loads, identities }) =>
-    loads.map(({ to, table }) => ({ id: idOf(job, `${to}.${table}`), place: identities[to], table })),
+    loads.map(({ to, table }) => ({
+      id: idOf(job, `${to}.${table}`),
+      place: ownValue(identities, to),
+      table,
+    })),
   )
   for (const { job, extracts, identities, sourceTables, sharedModels } of found.jobs)
     for (const { name, from } of extracts) {
       const reader = found.tables.get(idOf(job, name))!
       const source = loaded.find(
-        ({ place, table }) => place === identities[from] && isSameTable(table, sourceTables[name]),
+        ({ place, table }) =>
+          place === ownValue(identities, from) && isSameTable(table, ownValue(sourceTables, name)),
       )
-      const shared = sharedModels[name]
+      const shared = ownValue(sharedModels, name)
       const id = shared ? idOf(shared.job, shared.model) : source?.id
       const target = id === undefined ? undefined : found.tables.get(id)
       if (!target) continue

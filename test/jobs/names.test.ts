@@ -90,7 +90,9 @@ const WORDS = [
   'default',
   'user',
 ]
-NAMES.push(...LETTERS, ...WORDS)
+/** Names that every object of JavaScript answers to. */
+const OBJECTS = ['constructor', 'toString', 'valueOf', 'hasOwnProperty']
+NAMES.push(...LETTERS, ...WORDS, ...OBJECTS)
 const quoted = (name: string) => `"${name}"`
 
 for (const { kind, target } of [
@@ -150,6 +152,58 @@ resources: { memory: 400MB, threads: 1 }
     await night(0, 0, 0)
     for (const { wrong } of (await job.verify()).loads) assert.equal(wrong.rows, 0)
   })
+
+test('no column, extract, table or connection has what an object has under its name', async () => {
+  const all = [...OBJECTS, '__proto__']
+  const columns = (names: string[], quote: string) =>
+    names.map(name => `${quote}${name}${quote} varchar(20)`).join(', ')
+  const values = all.map((_, index) => `'v${index}'`)
+  await source.query(
+    `CREATE TABLE objects (id int PRIMARY KEY, ${columns(all, '"')}); INSERT INTO objects VALUES (1, ${values})`,
+  )
+  // The driver takes no __proto__.
+  await mariadb.query(`CREATE TABLE objects (id int PRIMARY KEY, ${columns(OBJECTS, '`')})`)
+  await mariadb.query(`INSERT INTO objects VALUES (1, ${values.slice(0, OBJECTS.length)})`)
+  const kinds = ['postgres', 'mysql', 'query', 'csv', 'declared', 'json', 'parquet', 'constructor']
+  const files = (format: string) => `from: in, files: "*.${format}", format: ${format}, take: all`
+  const job = await smallJob({ after }, 'objects', {
+    'job.yaml': `connections: { in: "file:in", p: "${source.url}", m: "${mariadb.url}", toString: "duckdb:o.duckdb", valueOf: "lake:o_lake" }
+extract:
+  postgres: { from: p, table: objects }
+  mysql: { from: m, table: objects }
+  query: { from: m, query: SELECT * FROM objects, key: id }
+  csv: { ${files('csv')} }
+  declared: { ${files('csv')}, schema: { id: INTEGER, constructor: VARCHAR, toString: VARCHAR, valueOf: VARCHAR, hasOwnProperty: VARCHAR } }
+  json: { ${files('json')} }
+  parquet: { ${files('parquet')} }
+  constructor: { ${files('csv')} }
+load:
+${kinds.map((kind, index) => `  ${kind === 'csv' ? 'hasOwnProperty' : kind}: { to: ${index % 2 ? 'toString' : 'valueOf'}, from: ${kind}, key: id }`).join('\n')}
+resources: { memory: 400MB, threads: 1 }
+`,
+  })
+  const into = (name: string) => join(job.folder, 'in', name)
+  mkdirSync(into(''))
+  writeFileSync(into('a.csv'), `id,${all}\n1,v0,v1,v2,v3,v4\n`)
+  writeFileSync(into('a.json'), `[{"id":1,${all.map((name, index) => `"${name}":"v${index}"`)}}]`)
+  const duck = await Duck.open({ threads: 1 })
+  await duck.run(
+    `COPY (SELECT 1 AS id, ${all.map((name, index) => `'v${index}' AS "${name}"`)}) TO '${into('a.parquet')}'`,
+  )
+  duck.close()
+  for (const inserted of [1, 0]) {
+    const { error, outcome } = await job.run()
+    assert.equal(error, undefined)
+    for (const counts of outcome.loaded) assert.equal(counts.inserted, inserted, counts.table)
+    for (const { extract, columns } of outcome.reads)
+      assert.deepEqual(
+        columns.map(({ name }) => name).filter(name => !name.startsWith('_')),
+        ['id', ...OBJECTS],
+        extract,
+      )
+    await job.run({ goal: 'plan' })
+  }
+})
 
 test('names that rows are numbered by are refused', async () => {
   for (const [index, name] of ['_nf_row', 'file_row_number', 'File_Index'].entries()) {

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { ownValue } from '../../../engine/ownValue.ts'
 import { type LogicalType, typeFromName } from '../../../engine/types/logical.ts'
 
 /** Other spellings of DuckDB's for the names that {@link typeFromName} knows. */
@@ -24,7 +25,7 @@ export function declaredType(text: string): LogicalType | undefined {
     .replace(/ ?([(,)]) ?/g, '$1')
     .replace(/^NUMERIC\(/, 'DECIMAL(')
     .replace(/^DECIMAL\((\d+)\)$/, 'DECIMAL($1,0)')
-  const type = typeFromName(Object.hasOwn(ALIASES, name) ? ALIASES[name]! : name)
+  const type = typeFromName(ownValue(ALIASES, name) ?? name)
   if (type?.kind !== 'decimal') return type
   return type.precision >= 1 && type.precision <= 38 && type.scale <= type.precision ? type : undefined
 }

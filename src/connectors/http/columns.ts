@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ownValue } from '../../../engine/ownValue.ts'
 import { declaredType, declaredTypeName } from '../declare/declared.ts'
 import type { FieldPath } from './json.ts'
 
@@ -52,7 +53,7 @@ export function fieldOf(
   schema: ColumnsSchema,
   name: string,
 ): { path: FieldPath; format: 'iso' | 'epoch' | 'epoch_ms'; null_values: readonly string[] } {
-  const column = schema[name]
+  const column = ownValue(schema, name)
   if (column === undefined || typeof column === 'string')
     return { path: [name], format: 'iso', null_values: [] }
   return { path: column.path ?? [name], format: column.format, null_values: column.null_values }

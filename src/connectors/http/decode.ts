@@ -1,5 +1,6 @@
 import { type BatchBuilder, type ColumnBuilder, REJECTED } from '../../../engine/batch/builder.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { ownValue } from '../../../engine/ownValue.ts'
 import { counted } from '../../../engine/plural.ts'
 import { fieldOf } from './columns.ts'
 import { type FieldPath, isRawNumber, pathText, resolvePath, valueAt } from './json.ts'
@@ -7,9 +8,6 @@ import { parseDate, parseEpoch, parseTime, parseTimestamp } from './moments.ts'
 import { parseScaled } from './numbers.ts'
 import type { HttpOptions } from './options.ts'
 import { endOf, startAt } from './raw.ts'
-
-const own = (record: object, name: string): unknown =>
-  Object.hasOwn(record, name) ? (record as Record<string, unknown>)[name] : undefined
 
 /** Keys of records that are remembered. */
 const MOST_KEYS = 10_000
@@ -74,7 +72,10 @@ export class RecordDecoder {
     for (const field of this.fields) {
       const { column, path, raw } = field
       const { name, policy, native } = column.column
-      const value = field.name === undefined ? valueAt(record, path) : own(record, field.name)
+      const value =
+        field.name === undefined
+          ? valueAt(record, path)
+          : ownValue(record as Record<string, unknown>, field.name)
       if (value !== undefined) field.seen = true
       else lacks ||= field.name !== undefined
       if (

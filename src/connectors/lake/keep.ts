@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
+import { ownValue } from '../../../engine/ownValue.ts'
 import { hasColumns } from '../../../engine/parquet/footer.ts'
 import { joinKept, type KeptFile, openKept } from '../../../engine/parquet/kept.ts'
 import { type Duck, quote } from '../../../engine/sql/duckdb.ts'
@@ -74,7 +75,7 @@ async function lieApart(
   bounds: Pick<DataFile, 'min' | 'max'>[],
 ): Promise<boolean> {
   if (bounds.length <= MAX_FILES) return true
-  if (bounds.some(({ min }) => min[name] === undefined)) return false
+  if (bounds.some(({ min }) => ownValue(min, name) === undefined)) return false
   const list = bounds.map(({ min, max }, index) => `(${index}, ${quote(min[name]!)}, ${quote(max[name]!)})`)
   const files = `(SELECT i, CAST(low AS ${typeName(type)}) AS low, CAST(high AS ${typeName(type)}) AS high FROM (VALUES ${list.join(', ')}) AS v(i, low, high))`
   // Where most ranges overlap, one of them begins.

@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib'
 import type { CommitResult, LoadCounts, SyncPoint } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { ownValue } from '../../../engine/ownValue.ts'
 import { parquetType } from '../../../engine/types/duckType.ts'
 import { type Column, typeName } from '../../../engine/types/logical.ts'
 import type { FileStore } from '../../stores/store.ts'
@@ -119,7 +120,7 @@ export class Log {
 
   /** The manifest of a table; undefined where the commit knows none. */
   async manifest(commit: Commit | undefined, table: string): Promise<Manifest | undefined> {
-    const ref = commit && Object.hasOwn(commit.tables, table) ? commit.tables[table] : undefined
+    const ref = ownValue(commit?.tables, table)
     return ref && this.manifestOf(ref)
   }
 

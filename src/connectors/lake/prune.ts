@@ -1,3 +1,4 @@
+import { ownValue } from '../../../engine/ownValue.ts'
 import { type Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
 import type { DataFile } from './log.ts'
@@ -27,7 +28,7 @@ export async function filesWithKeys(
 ): Promise<DataFile[]> {
   let candidates = files
   for (const name of key) {
-    const known = candidates.filter(file => file.min[name] !== undefined)
+    const known = candidates.filter(file => ownValue(file.min, name) !== undefined)
     if (known.length === 0) continue
     const type = typeName(columnNamed(columns, name)!.type)
     const list = known.map(
@@ -39,7 +40,7 @@ export async function filesWithKeys(
          ASOF JOIN (SELECT DISTINCT ${quoteName(name)} AS key FROM (${keys}) WHERE ${quoteName(name)} IS NOT NULL) AS k ON f.low <= k.key WHERE k.key <= f.high`,
     )
     const possible = new Set(rows.map(({ i }) => known[Number(i)]!))
-    candidates = candidates.filter(file => file.min[name] === undefined || possible.has(file))
+    candidates = candidates.filter(file => ownValue(file.min, name) === undefined || possible.has(file))
   }
   return candidates
 }

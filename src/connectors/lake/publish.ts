@@ -1,3 +1,4 @@
+import { ownValue } from '../../../engine/ownValue.ts'
 import type { FileStore } from '../../stores/store.ts'
 import { hiddenFolder, tableFolder } from './layout.ts'
 import type { Log } from './log.ts'
@@ -10,7 +11,7 @@ import { writeView } from './view.ts'
  */
 export async function publish(store: FileStore, log: Log, table: string): Promise<void> {
   for (let made: string | undefined; ; ) {
-    const ref = (await log.newest())?.tables[table]
+    const ref = ownValue((await log.newest())?.tables, table)
     if (!ref || ref.path === made) return
     made = ref.path
     const manifest = await log.manifestOf(ref)

@@ -14,6 +14,7 @@ import type { TableSchema } from '../../../engine/contracts/source.ts'
 import type { ZstdFormat } from '../../../engine/contracts/staging.ts'
 import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { ownValue } from '../../../engine/ownValue.ts'
 import { Duck } from '../../../engine/sql/duckdb.ts'
 import type { FileStore } from '../../stores/store.ts'
 import { changesOf } from '../sql/obstacles.ts'
@@ -100,7 +101,7 @@ export class LakeTarget implements Target {
   /** Only commits change a table; what can be done to it by hand is to take its files away, or change them. */
   async standing(table: string): Promise<TableStanding> {
     const newest = await this.log.newest()
-    const left = newest?.left?.[table]
+    const left = ownValue(newest?.left, table)
     const { manifest } = await intact(this.store, this.log, newest, table)
     return {
       now: manifest && { identity: '', rows: sizeOf(manifest.files).rows },
@@ -116,7 +117,7 @@ export class LakeTarget implements Target {
   }
 
   async syncPoints(job: string): Promise<SyncPoint[]> {
-    return (await this.log.newest())?.syncPoints[job] ?? []
+    return ownValue((await this.log.newest())?.syncPoints, job) ?? []
   }
 
   async committed(loadId: string): Promise<CommitResult | undefined> {
@@ -195,7 +196,7 @@ export class LakeTarget implements Target {
   private async prepare(attempt: Attempt, memory: number, signal: AbortSignal): Promise<void> {
     const { newest, now, prepared, made } = attempt
     const { loadId, job, loads, runAt } = attempt.commit
-    const refOf = ({ table }: StagedLoad) => newest?.tables[table]
+    const refOf = ({ table }: StagedLoad) => ownValue(newest?.tables, table)
     const missing = loads.filter(load => {
       const done = prepared.get(load.table)
       return !done || done.base?.path !== refOf(load)?.path
@@ -257,7 +258,7 @@ export class LakeTarget implements Target {
     const left = { ...newest?.left }
     for (const { table } of loads) {
       const { content } = prepared.get(table)!.rewritten
-      const last = left[table]
+      const last = ownValue(left, table)
       const at = runAt.toISOString()
       const rows = content
         ? sizeOf(content.files).rows
@@ -271,7 +272,7 @@ export class LakeTarget implements Target {
       tables[table] = ref
     }
     const counts = countsOf({ commit, prepared }).map(each => ({ ...each, rows: left[each.table]!.rows }))
-    const others = (newest?.syncPoints[job] ?? []).filter(
+    const others = (ownValue(newest?.syncPoints, job) ?? []).filter(
       ({ extract }) => !syncPoints.some(point => point.extract === extract),
     )
     const points = { ...newest?.syncPoints, [job]: [...others, ...syncPoints] }

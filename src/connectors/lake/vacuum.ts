@@ -1,3 +1,4 @@
+import { ownValue } from '../../../engine/ownValue.ts'
 import type { FileStore } from '../../stores/store.ts'
 import { hiddenFolder, tableFolder } from './layout.ts'
 import { type Commit, Log, type ManifestRef } from './log.ts'
@@ -22,7 +23,10 @@ export async function collect(store: FileStore, tables: string[], now: Date, kee
     const folders = [tableFolder(table), hiddenFolder(table)]
     const used = new Set([`${folders[0]}/_current.sql`])
     const refs = new Map<string, ManifestRef>()
-    for (const { tables } of commits) if (tables[table]) refs.set(tables[table].path, tables[table])
+    for (const { tables } of commits) {
+      const ref = ownValue(tables, table)
+      if (ref) refs.set(ref.path, ref)
+    }
     const [newest, ...former] = refs.values()
     // Of a former version the manifest may be gone already, and with it what only it referred to.
     for (const ref of [newest, ...former]) {

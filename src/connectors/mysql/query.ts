@@ -1,7 +1,15 @@
 import type { FieldPacket } from 'mysql2'
 import type { ExtractSpec, TableSchema } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import { checkCondition, distinctNames, narrowed, relation, type Selection } from '../wire/selection.ts'
+import { ownValue } from '../../../engine/ownValue.ts'
+import {
+  checkCondition,
+  distinctNames,
+  nameIn,
+  narrowed,
+  relation,
+  type Selection,
+} from '../wire/selection.ts'
 import { CharacterSets } from './characterSets.ts'
 import { ask, engineError, interruptOn, type Session } from './connect.ts'
 import { logicalColumn, type NativeColumn, tableName } from './types.ts'
@@ -63,7 +71,11 @@ export async function describeQuery(
   const sets = await CharacterSets.of(session)
   const columns = fields.map((field, index) => {
     const { name } = named[index]!
-    return logicalColumn(where, nativeOf({ ...field, name }, sets), policies[selected.rename?.[name] ?? name])
+    return logicalColumn(
+      where,
+      nativeOf({ ...field, name }, sets),
+      ownValue(policies, nameIn(selected, name)),
+    )
   })
   await checkCondition(session.name, name, selected, condition =>
     ask(session, `SELECT 1 FROM ${from} WHERE ${condition} LIMIT 0`, signal),

@@ -8,7 +8,8 @@ import type {
   TableSchema,
 } from '../../../engine/contracts/source.ts'
 import { EngineError, unless } from '../../../engine/errors.ts'
-import { checkCondition, narrowed, type Selection } from '../wire/selection.ts'
+import { ownValue } from '../../../engine/ownValue.ts'
+import { checkCondition, nameIn, narrowed, type Selection } from '../wire/selection.ts'
 import { databaseAndName, keepsUnique, primaryKey, VERSION_END } from './catalog.ts'
 import { MysqlChangeLog } from './changeLog.ts'
 import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
@@ -133,7 +134,7 @@ export class MysqlSource implements Source {
       columns: columns.map(column => {
         const origin = originOf(column)
         return {
-          ...logicalColumn(where, column, extract.columns[selected.rename?.[column.name] ?? column.name]),
+          ...logicalColumn(where, column, ownValue(extract.columns, nameIn(selected, column.name))),
           ...(origin && { origin }),
         }
       }),

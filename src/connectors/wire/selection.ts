@@ -1,6 +1,7 @@
 import type { TableSchema } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { didYouMean } from '../../../engine/nearest.ts'
+import { ownValue } from '../../../engine/ownValue.ts'
 
 /** What of a table is read, as `selectionKeys.ts` takes it. */
 export interface Selection {
@@ -56,10 +57,14 @@ export function narrowed(where: string, schema: TableSchema, selected: Selection
   return renamed(where, { ...schema, columns: kept }, rename)
 }
 
+/** What the job calls a column of the source. */
+export const nameIn = ({ rename }: Pick<Selection, 'rename'>, column: string): string =>
+  ownValue(rename, column) ?? column
+
 /** The table under the job's names for its columns. */
 function renamed(where: string, schema: TableSchema, rename: Record<string, string>): TableSchema {
   if (Object.keys(rename).length === 0) return schema
-  const to = (name: string) => rename[name] ?? name
+  const to = (name: string) => nameIn({ rename }, name)
   const { structure } = schema
   const columns = schema.columns.map(column =>
     to(column.name) === column.name ? column : { ...column, name: to(column.name), sourceName: column.name },

@@ -135,7 +135,9 @@ ${
           columns.map(([name, value]) => [
             html`<b>${name}</b>`,
             value ?? html`<span class="soft">NULL</span>`,
-            shown.correction && name in shown.correction ? (shown.correction[name] ?? 'NULL') : '–',
+            shown.correction && Object.hasOwn(shown.correction, name)
+              ? (shown.correction[name] ?? 'NULL')
+              : '–',
           ]),
         ),
       )
