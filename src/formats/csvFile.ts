@@ -30,7 +30,7 @@ export async function openCsv(
   const nulls = format.null_values
   const scanOf = (sink: RowSink, shape: RowShape) =>
     dump
-      ? dumpScan(dialect, sink, shape, nulls)
+      ? dumpScan(where, dialect, sink, shape, nulls)
       : csvScan(dialect, escaped ? escapedRows(dialect, sink, nulls) : sink, shape)
   const told: string[] = []
   const utf8 = excel

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { badFile } from './bad.ts'
 import { type CsvDialect, faultOf, type RowShape } from './csv.ts'
 import { UNIT } from './layout.ts'
 import type { Pass, RowSink } from './split.ts'
@@ -11,14 +12,18 @@ const LF = 10
 const QUOTE = 34
 
 /** Letters that stand for another byte behind the escaping; every other byte stands for itself. */
-const LETTERS: Record<string, number> = { b: 8, t: 9, n: 10, v: 11, f: 12, r: 13, Z: 26 }
+const LETTERS: Record<string, number> = { 0: 0, b: 8, t: 9, n: 10, v: 11, f: 12, r: 13, Z: 26 }
 
 /**
  * Splits what `SELECT … INTO OUTFILE` of MySQL and `COPY … TO` of Postgres write: no quotes, an escape before what is
- * not the byte itself (octal and hexadecimal numbers, too), `\N` for NULL, and perhaps `\.` as the end. Rows are handed on as
- * {@link DUMP_SPOOLED}.
+ * not the byte itself, `\N` for NULL, and perhaps `\.` as the end. `\0` is a byte 0, whatever follows: so MySQL writes it; other
+ * octal and hexadecimal numbers are those that COPY reads, and no server writes. Rows are handed on as {@link DUMP_SPOOLED}.
+ *
+ * A CR before the line break is of the break only where it stands before each: MySQL writes one at the end of a text as it is.
+ * Fails where it stands before the first, and not before each.
  */
 export function dumpScan(
+  where: string,
   dialect: { delimiter: string; escape: string },
   sink: RowSink,
   shape: RowShape,
@@ -28,13 +33,17 @@ export function dumpScan(
   const escaping = dialect.escape.charCodeAt(0)
   const missing = new Set(nulls)
   let out = Buffer.alloc(64 * 1024)
+  let isCrlf: boolean | undefined
   return (block: Buffer, line: number, last: boolean): Pass => {
     let from = 0
     while (from < block.length) {
       const end = endOf(block, from, escaping)
       if (end < 0 && !last) return { rest: from, line }
       const stop = end < 0 ? block.length : end
-      const to = stop > from && block[stop - 1] === CR && end >= 0 ? stop - 1 : stop
+      const hasCr = stop > from && block[stop - 1] === CR && !isEscaped(block, from, stop - 1, escaping)
+      if (end >= 0) isCrlf ??= hasCr
+      if (end >= 0 && isCrlf && !hasCr) throw mixedBreaks(where, line)
+      const to = end >= 0 && isCrlf ? stop - 1 : stop
       if (out.length < (to - from) * 2 + 1024) out = Buffer.alloc((to - from) * 4 + 1024)
       const isEnd = to - from === 2 && block[from] === escaping && block[from + 1] === 46
       if ((to > from || shape.fields === 1) && !isEnd) row(block, from, to, line)
@@ -73,7 +82,7 @@ export function dumpScan(
       let byte = block[at]!
       if (byte === escaping && at + 1 < to) {
         byte = block[++at]!
-        const digits = /^(?:[0-7]{1,3}|x[0-9A-Fa-f]{1,2})/.exec(
+        const digits = /^(?:[1-7][0-7]{0,2}|x[0-9A-Fa-f]{1,2})/.exec(
           block.toString('latin1', at, Math.min(at + 3, to)),
         )?.[0]
         if (digits !== undefined) {
@@ -93,10 +102,22 @@ export function dumpScan(
 
 /** Where the line that begins at `from` ends: a line break with no escape before it; -1 where it does not. */
 function endOf(block: Buffer, from: number, escaping: number): number {
-  for (let at = block.indexOf(LF, from); at >= 0; at = block.indexOf(LF, at + 1)) {
-    let escapes = 0
-    while (at - 1 - escapes >= from && block[at - 1 - escapes] === escaping) escapes++
-    if (escapes % 2 === 0) return at
-  }
+  for (let at = block.indexOf(LF, from); at >= 0; at = block.indexOf(LF, at + 1))
+    if (!isEscaped(block, from, at, escaping)) return at
   return -1
 }
+
+function isEscaped(block: Buffer, from: number, at: number, escaping: number): boolean {
+  let escapes = 0
+  while (at - 1 - escapes >= from && block[at - 1 - escapes] === escaping) escapes++
+  return escapes % 2 === 1
+}
+
+const mixedBreaks = (where: string, line: number) =>
+  badFile(
+    where,
+    `line ${line} ends in a line feed alone, and those before it in a carriage return, too: it may be of their last column`,
+    undefined,
+    'DECODE_FAILED',
+    'Have it written with a last column that no carriage return ends, such as a number; or get the file again.',
+  )
