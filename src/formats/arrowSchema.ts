@@ -105,12 +105,12 @@ export function arrowValue({ kind, zoned, perSecond }: ArrowLeaf, name: string, 
     case 'day':
       return {
         native: 'DATE',
-        read: `CASE WHEN ${integer} % 86400000 = 0 THEN DATE '1970-01-01' + (${integer} // 86400000)::INTEGER ELSE ${refused('a day with a time of day')} END`,
+        read: `CASE WHEN ${integer} % 86400000 <> 0 THEN ${refused('a day with a time of day')} ELSE DATE '1970-01-01' + (${integer} // 86400000)::INTEGER END`,
       }
     case 'time':
       return {
         native: 'TIME',
-        read: `CASE WHEN ${integer} BETWEEN 0 AND 86399 THEN TIME '00:00:00' + to_seconds(${integer}) ELSE ${refused('a time that no day has')} END`,
+        read: `CASE WHEN ${integer} NOT BETWEEN 0 AND 86399 THEN ${refused('a time that no day has')} ELSE TIME '00:00:00' + to_seconds(${integer}) END`,
       }
     case 'moment':
       return zoned

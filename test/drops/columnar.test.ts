@@ -110,10 +110,22 @@ test('what Arrow counts in units that Parquet has no type for is a day, a time, 
       '00:16:40',
     ],
   ]
-  const stream = Buffer.from(arrow.tableToIPC(new arrow.Table(columns), 'stream'))
-  for (const [name, file] of [
-    ['a.parquet', parquetOf(columns)],
-    ['a.arrow', stream],
+  const stream = (of: typeof columns) => Buffer.from(arrow.tableToIPC(new arrow.Table(of), 'stream'))
+  const second = (values: arrow.Vector) => {
+    const [{ type, length, values: data }] = values.data as [arrow.Data]
+    return new arrow.Vector([
+      arrow.makeData({ type, length, data, nullCount: 1, nullBitmap: Uint8Array.of(1) } as never),
+    ])
+  }
+  const nulls = Object.fromEntries(
+    Object.entries(columns).map(([name, values]) => [name, second(values)]),
+  ) as typeof columns
+  const [one, two] = expected
+  for (const [name, file, rowsOf] of [
+    ['a.parquet', parquetOf(columns), [one, two]],
+    ['a.arrow', stream(columns), [one, two]],
+    ['n.parquet', parquetOf(nulls), [one, two!.map(() => null)]],
+    ['n.arrow', stream(nulls), [one, two!.map(() => null)]],
   ] as const) {
     const { types, rows } = await read({ [name]: file })
     const texts = Array.from({ length: 4 }, () => 'VARCHAR')
@@ -122,7 +134,7 @@ test('what Arrow counts in units that Parquet has no type for is a day, a time, 
       ['BIGINT', 'DATE', 'TIME', 'TIMESTAMP', 'TIMESTAMP WITH TIME ZONE', ...texts],
       name,
     )
-    assert.deepEqual(rows, expected, name)
+    assert.deepEqual(rows, rowsOf, name)
   }
   const odd = parquetOf({
     id: vector(new arrow.Int64(), [1n]),
