@@ -202,7 +202,7 @@ function exportCommand(): Command {
     .option('--exact', 'the exact bytes: formulas, control characters and sensitive values, too')
     .addHelpText(
       'after',
-      '\nAn empty value is NULL; an empty text is "". A value that a spreadsheet would compute begins with a quote (\').\nOf sensitive columns it has what stands for their values (masked-…): leave that as it is, or write the right value.\n\nExamples:\n  nightfreight errors export member_data_warehouse_sync members_clean --out bad.csv\n  nightfreight errors export member_data_warehouse_sync members_clean --since 2026-02-01 --out bad.csv',
+      '\nAn empty value is NULL; an empty text is "". A value that a spreadsheet would compute begins with a quote (\').\nOf sensitive columns it has what stands for their values (masked-…): leave that as it is, or write the right value.\nA line of a file that is no row has a column of its own: it is corrected in its file, and left as it is here.\n\nExamples:\n  nightfreight errors export member_data_warehouse_sync members_clean --out bad.csv\n  nightfreight errors export member_data_warehouse_sync members_clean --since 2026-02-01 --out bad.csv',
     )
     .action(async (job: string, model: string, { out, exact = false, ...filters }: ExportFlags) => {
       const query: Omit<ErrorQuery, 'limit'> = {

@@ -1,5 +1,6 @@
 import { EngineError } from '../../engine/errors.ts'
 import { isMasked, isSensitive, type Mask } from '../../engine/mask.ts'
+import { ownValue } from '../../engine/ownValue.ts'
 import { counted } from '../../engine/plural.ts'
 import type { ErrorRecord } from '../metadata/errorRecords.ts'
 import { csvText, parseCsv } from '../util/csv.ts'
@@ -28,7 +29,7 @@ export async function* csvOf(
         .map(({ id, reason, record }) => [
           id,
           shownAs(reason, exact),
-          ...[...columns].map(name => shownAs(record[name] ?? null, exact)),
+          ...[...columns].map(name => shownAs(ownValue(record, name) ?? null, exact)),
         ]),
     )
 }
@@ -52,9 +53,8 @@ export function corrections(
   mask: Mask,
 ): Map<string, Values> {
   const [first = [], ...lines] = parseCsv(csv)
-  const known = new Map(
-    [...records.values()].flatMap(({ record }) => Object.keys(record)).map(name => [cell(name), name]),
-  )
+  const columns = new Set([...records.values()].flatMap(({ record }) => Object.keys(record)))
+  const known = new Map([...columns].map(name => [cell(name), name]))
   const header = first.map(name => (name === null ? null : (known.get(name) ?? name)))
   const invalid = (line: number, message: string) => {
     throw new EngineError('CONFIG_INVALID', `${file}:${line}: ${message}`, {
@@ -69,11 +69,14 @@ export function corrections(
     if (!record) return invalid(index + 2, `no open error record has the id ${id}`)
     if (line.length !== header.length)
       invalid(index + 2, `${counted(line.length, 'value')} where the first line has ${header.length}`)
-    const changed: Values = {}
+    const changed: [column: string, value: string | null][] = []
     for (const [column, name] of header.entries()) {
       if (name === '_id' || name === '_reason') continue
-      if (name === null || !Object.hasOwn(record.record, name))
-        return invalid(1, `${record.table_name} has no column ${name}`)
+      if (name === null || !columns.has(name)) return invalid(1, `${record.table_name} has no column ${name}`)
+      if (!Object.hasOwn(record.record, name)) {
+        if (line[column] === null) continue
+        return invalid(index + 2, `row ${id} has no ${name}`)
+      }
       const [was, now] = [record.record[name]!, line[column]!]
       if (now !== null && isMasked(now) && isSensitive(record.sensitive, name)) {
         if (now === mask.value(record.sensitive, name, was)) continue
@@ -81,9 +84,9 @@ export function corrections(
       }
       // As it was exported, one way or the other.
       if (now === was || (now !== null && was !== null && now === cell(was))) continue
-      changed[name] = now === null ? null : ofCell(now)
+      changed.push([name, now === null ? null : ofCell(now)])
     }
-    if (Object.keys(changed).length > 0) found.set(record.id, changed)
+    if (changed.length > 0) found.set(record.id, Object.fromEntries(changed))
   }
   return found
 }

@@ -193,6 +193,8 @@ test('what is exported comes back as it was, in whatever portions; only changes 
       nil: null,
     },
   )
+  // Of a line that is no row there is a column that others have not.
+  const row = fc.record({ a: text, b: text, 'f.csv line 3': text }, { requiredKeys: ['a', 'b'] })
   const exported = async (records: ErrorRecord[], exact = false) => {
     const pages = async function* () {
       for (const page of [records.slice(0, 2), records.slice(2)]) yield page
@@ -202,7 +204,7 @@ test('what is exported comes back as it was, in whatever portions; only changes 
     return csv
   }
   await fc.assert(
-    fc.asyncProperty(fc.array(fc.record({ a: text, b: text }), { minLength: 1 }), async rows => {
+    fc.asyncProperty(fc.array(row, { minLength: 1 }), async rows => {
       const records = rows.map(
         (record, i) => ({ id: `i${i}`, reason: 'r', record, table_name: 'm' }) as unknown as ErrorRecord,
       )
@@ -221,6 +223,10 @@ test('what is exported comes back as it was, in whatever portions; only changes 
   })
   assert.throws(() => corrections('_id,_reason,z\ni,r,2\n', 'f.csv', byId, Mask.none), {
     message: 'f.csv:1: m has no column z',
+  })
+  byId.set('j', { id: 'j', record: { 'f.csv line 3': '1' }, table_name: 'm' } as unknown as ErrorRecord)
+  assert.throws(() => corrections('_id,_reason,a,f.csv line 3\ni,r,2,x\n', 'g.csv', byId, Mask.none), {
+    message: 'g.csv:2: row i has no f.csv line 3',
   })
 })
 
