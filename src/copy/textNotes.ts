@@ -19,8 +19,11 @@ export function textNotes(
   const commas = decimal === ',' ? [] : columnsOf(COMMA, ',')
   const days = date_format === undefined ? columnsOf(DAY, '.') : []
   const isText = (columns: string[]) => `${columns.join(', ')} ${columns.length === 1 ? 'is' : 'are'} text`
-  return [
+  const notes = [
     ...(commas.length > 0 ? [`${isText(commas)}; if they are numbers: ${asFlags('decimal=,')}`] : []),
     ...(days.length > 0 ? [`${isText(days)}; if they are days: ${asFlags('date_format=%d.%m.%Y')}`] : []),
   ]
+  // A column keeps the type that it was first read with.
+  const when = 'Set at the first load: what a copy has loaded as text stays text, but in another DST.'
+  return notes.length > 0 ? [...notes, when] : []
 }
