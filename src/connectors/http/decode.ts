@@ -148,6 +148,8 @@ function hintFor({ column, path }: Field, value: unknown): string {
     const at = path[0] === name ? '' : `, path: ${JSON.stringify(path)}`
     return `If it is a time in ${format === 'epoch' ? 'seconds' : 'milliseconds'} since 1970, write into schema of this extract: ${name}: { type: ${JSON.stringify(native)}${at}, format: ${format} }`
   }
+  if (type.kind === 'text')
+    return `No text can hold it: set columns.${name} of this extract to null or quarantine, or have the API send whole characters.`
   if (typeof value === 'string' && value.length < 20)
     return `If that text stands for no value, write into this extract: null_values: [${JSON.stringify(value)}]. Otherwise correct schema.${name}, or set columns.${name} to null, quarantine or text.`
   return `Correct schema.${name}, or set columns.${name} of this extract to null, quarantine or text.`

@@ -117,7 +117,11 @@ test('texts that are declared as no value are NULL; all others stay what they ar
   ])
   assert.deepEqual(await read(one('""'), { schema: { v: { type: 'VARCHAR', null_values: [''] } } }), [
     ['NULL'],
-  ])
+  ]) // No text is nearer to it than it is.
+  await assert.rejects(read(one('"x\\ud83d"'), { schema: { v: 'VARCHAR' } }), {
+    code: 'RESPONSE_INVALID',
+    hint: /^No text can hold it: set columns\.v of this extract to null or quarantine/,
+  })
 })
 
 test('a field that differs in case only is refused, and one that no record has is told', async () => {
