@@ -137,13 +137,15 @@ const OF_A_JOB =
   /job\.yaml|\b(this|the|of) (extract|load)\b|\b(extract|load|guard|quality|timeouts|connection_pools)\\.|\b[a-z]+(_[a-z]+)*: [{[]|\b[a-z]+(_[a-z]+)+: /
 
 /** Says of an error that a key of job.yaml would mend, how a copy is given it. */
-function withFlag(error: unknown, { from }: CopyRequest): unknown {
+function withFlag(error: unknown, { from, query }: CopyRequest): unknown {
   if (!(error instanceof EngineError) || !error.hint || !OF_A_JOB.test(error.hint)) return error
   const isOfFile = (from.files !== undefined || from.folder) && error.hint.includes('this extract')
   const way = isOfFile
     ? 'A copy is given a key of its extract by --set KEY=VALUE.'
     : 'For that, make the copy a job of your own: the same line with --save FOLDER writes its job.yaml.'
-  return new EngineError(error.code, error.message, { cause: error, hint: `${error.hint} ${way}` })
+  const isOfOne = from.files === undefined && query === undefined && /\bin extract\./.test(error.hint)
+  const first = isOfOne ? ' It has "*" for all tables: an extract of one begins with from: source.' : ''
+  return new EngineError(error.code, error.message, { cause: error, hint: `${error.hint} ${way}${first}` })
 }
 
 function renamedText(renamed: { table: string; target: string }[]): string {

@@ -124,6 +124,22 @@ test('what a copy has no option for is said as what can be typed: the job that i
   assert.deepEqual(await rows(join(folder, 'shrinking.duckdb'), 'SELECT count(*)::INTEGER AS n FROM t'), [
     { n: 2 },
   ])
+  await postgres.query('ALTER TABLE shrinking.t DROP v')
+  const lacking = await copy(...args)
+  assert.match(
+    lacking.err,
+    /in extract\.t of job\.yaml: drift: .*an extract of one begins with from: source\./,
+  )
+  const yaml = readFileSync(file, 'utf8')
+  writeFileSync(
+    file,
+    yaml.replace(
+      'extract:',
+      'extract:\n  t: { from: source, drift: { dropped: evolve }, table: shrinking.t }',
+    ),
+  )
+  const shorter = await commandLine(home, ['run', own], { env })
+  assert.equal(shorter.code, 0, shorter.output)
   await postgres.query('DROP SCHEMA shrinking CASCADE')
 })
 
@@ -162,7 +178,7 @@ test('how files are written is found, shown with three rows, and kept in the job
   writeFileSync(join(place, 'orders/empty.txt'), '')
   const target = join(place, 'dw.duckdb')
   const plain = await copy(join(place, 'orders'), `duckdb:${target}`, '--save', join(place, 'plain'))
-  assert.match(plain.out, /\namount is text; if they are numbers: --set decimal=,\n/)
+  assert.match(plain.out, /\namount is text; if they are numbers: --set decimal=,\nSet at the first load: /)
   const args = [join(place, 'orders'), `duckdb:${target}`, '--set', 'decimal=,']
   const first = await copy(...args)
   assert.equal(first.code, 0, first.err)
