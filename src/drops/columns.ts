@@ -8,7 +8,6 @@ import { fileColumn, withFileColumn } from '../formats/column.ts'
 import { OWN } from '../formats/field.ts'
 import type { FoundType } from '../formats/inferTypes.ts'
 import type { FileNames } from './inspect.ts'
-import { shown } from './select.ts'
 
 export interface ColumnFacts {
   /** For messages: `drop.orders`, and the extract's name. */
@@ -76,7 +75,7 @@ export function columnsOf(facts: ColumnFacts): Column[] {
     else if (!facts.quarantine)
       throw new EngineError(
         'SCHEMA_DRIFT',
-        `${facts.where}: ${shown(file.file.name)} has no column ${column.name}${last?.some(({ name }) => name === column.name) ? ', which the last load had' : ', which a file before it has'}${alike(column, file)}`,
+        `${facts.where}: ${file.name} has no column ${column.name}${last?.some(({ name }) => name === column.name) ? ', which the last load had' : ', which a file before it has'}${alike(column, file)}`,
         { hint: lackHint(column) },
       )
   }
@@ -98,7 +97,7 @@ export function columnsOf(facts: ColumnFacts): Column[] {
     if (policy === 'fail')
       throw new EngineError(
         'SCHEMA_DRIFT',
-        `${facts.where}: ${shown(file.file.name)} has a column ${name}, which the files before it have not`,
+        `${facts.where}: ${file.name} has a column ${name}, which the files before it have not`,
         { hint: `To accept it, write in extract.${facts.extract} of job.yaml: drift: { added: evolve }.` },
       )
     return policy === 'evolve'

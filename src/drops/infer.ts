@@ -49,7 +49,7 @@ export async function inferColumns(
         // The run says it of the file, and leaves it out where it may.
         if (!(error instanceof BadFile)) throw error
         failure ??= error
-        return undefined
+        return []
       }
     }
     const known = last?.columns.filter(column => !last.absent.includes(column.name))
@@ -57,19 +57,17 @@ export async function inferColumns(
     const found: FileNames[] = []
     if (!last) {
       const values = new ValueReader(duck, folder, finder)
-      for (const file of readable) {
-        const names = await look(file, values)
-        if (names) found.push(names)
-      }
+      for (const file of readable) found.push(...(await look(file, values)))
       await values.finish()
     } else {
-      found.push(...(await inOrder(readable, file => look(file))))
+      found.push(...(await inOrder(readable, file => look(file))).flat())
       const has = new Set(last.columns.map(column => column.name))
       const fresh = new Set(
         found.flatMap(({ names, own }) => (own ? [] : names.filter(name => !has.has(name)))),
       )
       const values = new ValueReader(duck, folder, finder, fresh)
-      for (const { file, names } of found) if (names.some(name => fresh.has(name))) await look(file, values)
+      const bringing = found.filter(({ names }) => names.some(name => fresh.has(name)))
+      for (const file of new Set(bringing.map(({ file }) => file))) await look(file, values)
       await values.finish()
     }
     if (!last && found.every(({ names }) => names.length === 0)) {
@@ -107,11 +105,8 @@ function typesOf(last: LastRead | undefined) {
   )
 }
 
-async function inOrder<Item, Result>(
-  items: Item[],
-  act: (item: Item) => Promise<Result | undefined>,
-): Promise<Result[]> {
-  const results: (Result | undefined)[] = []
+async function inOrder<Item, Result>(items: Item[], act: (item: Item) => Promise<Result>): Promise<Result[]> {
+  const results: Result[] = []
   let next = 0
   const work = async () => {
     while (next < items.length) {
@@ -120,5 +115,5 @@ async function inOrder<Item, Result>(
     }
   }
   await Promise.all(Array.from({ length: AT_ONCE }, work))
-  return results.filter(result => result !== undefined)
+  return results
 }

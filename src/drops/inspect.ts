@@ -14,9 +14,11 @@ import { readAll } from './ranged.ts'
 import type { DropStore } from './store.ts'
 import type { ValueReader } from './values.ts'
 
-/** What a file says of its columns. */
+/** What a file, or one of an archive, says of its columns. */
 export interface FileNames {
   file: Taken
+  /** For messages: `orders.zip july.csv`. */
+  name: string
   /** In the order they came. */
   names: string[]
   /** Of a format with types of its own: DuckDB type per column. */
@@ -33,23 +35,18 @@ export interface InspectMeans {
 
 /**
  * Reads what a file's columns are: a header, a footer, or all keys; with `values`, every value of those columns, which
- * then wait there. Undefined for a file without a line.
+ * then wait there. An archive has as many as it has files; one without a line has none.
  */
 export async function inspect(
   means: InspectMeans,
   options: DropOptions,
   file: Taken,
   values?: ValueReader,
-): Promise<FileNames | undefined> {
+): Promise<FileNames[]> {
   // Made where something is to be put there: for ten thousand small files it would cost more than reading them.
   const folder = join(means.folder, randomUUID())
   const { duck, store } = means
-  let found: FileNames | undefined
-  const add = (names: string[], own?: Record<string, string>, sparse = false) => {
-    found ??= { file, names: [], sparse }
-    found.names.push(...names.filter(name => !found!.names.includes(name)))
-    if (own) found.own = { ...own, ...found.own }
-  }
+  const found: FileNames[] = []
   try {
     for await (const member of membersOf({ store, folder }, options, file, () => readAll(store, file))) {
       const { where, name, format } = member
@@ -58,10 +55,14 @@ export async function inspect(
         mkdirSync(folder, { recursive: true })
         const paths =
           format === 'arrow' ? arrowParquet(where, path, folder) : readablePaths(duck, where, path, folder)
+        let one: FileNames | undefined
         for await (const each of paths) {
           const parquet = await openParquet(duck, where, name, each)
-          add([...parquet.columns.keys()], await parquetTypes(duck, parquet, folder))
+          const own = await parquetTypes(duck, parquet, folder)
+          one ??= { file, name, names: [...parquet.columns.keys()], sparse: false }
+          one.own = { ...own, ...one.own }
         }
+        if (one) found.push(one)
       } else {
         const bytes = member.bytes()
         const text = await openText(where, bytes, textFormat(options, format), undefined)
@@ -87,11 +88,7 @@ export async function inspect(
             'DECODE_FAILED',
             'Name the columns that are wanted: schema: { id: BIGINT, … } in this extract.',
           )
-        add(
-          names.filter(name => name !== ''),
-          undefined,
-          !text.names,
-        )
+        found.push({ file, name, names: names.filter(each => each !== ''), sparse: !text.names })
       }
     }
     return found

@@ -11,6 +11,7 @@ const folder = testFolder()
 let places = 0
 const file = (name: string, names: string[], more: object = {}) => ({
   file: { name, day: '', size: 1, mtime: 1 },
+  name,
   names,
   sparse: false,
   ...more,

@@ -42,6 +42,22 @@ test('encodings, delimiters, quotes and escapes', async () => {
   })
 })
 
+test('files of an archive have the columns that they have side by side', async () => {
+  const files = { 'a.csv': 'id,x\n1,a\n', 'b.csv': 'id,x,y\n2,b,7\n', 'c.csv': 'id,x,y,z\n3,c,8,d\n' }
+  const beside = await read(files, {})
+  const zipped = await read({ 'z.zip': zipOf(files) }, {})
+  assert.deepEqual(zipped.rows, [
+    ['1', 'a', null, null],
+    ['2', 'b', '7', null],
+    ['3', 'c', '8', 'd'],
+  ])
+  assert.deepEqual([zipped.types, zipped.rows], [beside.types, beside.rows])
+  await assert.rejects(read({ 'z.zip': zipOf({ 'a.csv': files['b.csv'], 'b.csv': files['a.csv'] }) }, {}), {
+    code: 'SCHEMA_DRIFT',
+    message: /z\.zip b\.csv has no column y, which a file before it has$/,
+  })
+})
+
 test('every compression, and one within a zip', async () => {
   const csv = 'id,name\n1,a\n2,b\n'
   const bzip2 = execFileSync('bzip2', ['-c'], { input: csv })
