@@ -22,7 +22,7 @@ import { lastReadOf, lsnOf, lsnText, positionText } from './lsn.ts'
 import { EPOCH_SECONDS, type LogDecoder, PgOutput } from './pgoutput.ts'
 import type { PostgresExtract } from './settings.ts'
 import { idle, refusePassed } from './slot.ts'
-import { errorFields, Framer, MESSAGE, sendQuery, socketOf } from './wire.ts'
+import { errorFields, Framer, LOST_HINT, MESSAGE, sendQuery, socketOf } from './wire.ts'
 
 const XLOG_DATA = 0x77
 const KEEPALIVE = 0x6b
@@ -160,4 +160,6 @@ export function stream(
 }
 
 const lost = (name: string) =>
-  new EngineError('CONNECTION_LOST', `${name}: the connection was closed while its log was read`)
+  new EngineError('CONNECTION_LOST', `${name}: the connection was closed while its log was read`, {
+    hint: LOST_HINT,
+  })

@@ -10,7 +10,7 @@ import { serverOf } from '../wire/server.ts'
 import { steadySocket } from '../wire/steadySocket.ts'
 import { SESSION } from './settings.ts'
 import { type Transport, transportOf } from './transport.ts'
-import { socketOf } from './wire.ts'
+import { LOST_HINT, socketOf } from './wire.ts'
 
 /** A connection's settings as job.yaml gives them. Never logged: the URL may hold a password. */
 export interface PostgresConfig {
@@ -76,7 +76,7 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
   TLS_FAILED:
     "Check sslmode, sslrootcert, sslcert and sslkey of the connection's URL against the server's certificate and host name.",
   DATABASE_MISSING: 'Check the name of the database at the end of the URL.',
-  CONNECTION_LOST: 'Run the job again: it resumes. If this repeats, look into the log of the server.',
+  CONNECTION_LOST: LOST_HINT,
   PERMISSION_DENIED:
     'Grant the user what the statement needs: SELECT to read, or of an extract name the columns that it may read (select:); INSERT, UPDATE and CREATE to load.',
   TABLE_MISSING: 'Check the name of the table and its schema.',

@@ -11,6 +11,9 @@ interface Internals {
 /** The socket under a connected client (TLS included). */
 export const socketOf = (client: pg.Client): Socket => (client as unknown as Internals).connection.stream
 
+/** What to do once a connection has gone. */
+export const LOST_HINT = 'Run the job again: it resumes. If this repeats, look into the log of the server.'
+
 /** Message types of the protocol's version 3 (PostgreSQL documentation, "Message Formats"). */
 export const MESSAGE = {
   copyData: 0x64,
@@ -109,7 +112,8 @@ export function errorFields(
  */
 export function converse(client: pg.Client, where: string, sql: string, receiver: Receiver): Promise<void> {
   const socket = socketOf(client)
-  const lost = () => new EngineError('CONNECTION_LOST', `${where}: the connection was closed`)
+  const lost = () =>
+    new EngineError('CONNECTION_LOST', `${where}: the connection was closed`, { hint: LOST_HINT })
   // A closed socket says so only once: without this we would wait for ever.
   if (socket.destroyed) return Promise.reject(lost())
   const { promise, resolve, reject } = Promise.withResolvers<void>()
