@@ -122,7 +122,7 @@ export class ErrorRecords {
   ): Promise<ErrorRecord[]> {
     const found: ErrorRecord[] = []
     for (const some of portions(ids, MOVED_AT_ONCE))
-      found.push(...(await this.list({ ...wanted, ids: some })).filter(({ state }) => states.includes(state)))
+      for (const state of states) found.push(...(await this.list({ ...wanted, ids: some, state })))
     return found
   }
 
