@@ -29,7 +29,7 @@ export async function applyLoads(
   const { references, late } = orderOf(loads, foreign)
   const isStaged = async (load: StagedLoad) => {
     const of = tables.get(load)!
-    return `EXISTS (SELECT 1 FROM ${of.staging} AS s WHERE ${matchStaged(load.key, of)})`
+    return `EXISTS (SELECT 1 FROM ${of.staging} AS _nf_s WHERE ${matchStaged(load.key, of)})`
   }
   const circles = late ? circlesOf(loads, foreign) : undefined
   const referringOf = referrers(session, name, { loads, keys: every }, isStaged, signal)

@@ -27,7 +27,7 @@ export interface LoadTables {
   now: string
 }
 
-// In all SQL here `t` is the target, `s` the staged rows, `k` the staged keys. STRAIGHT_JOIN reads tables in the
+// In all SQL here `t` is the target, `_nf_s` the staged rows, `k` the staged keys. STRAIGHT_JOIN reads tables in the
 // order written: fresh staging tables have no statistics that the server could go by.
 
 const text = (column: string, { table }: LoadTables) => {
@@ -36,14 +36,14 @@ const text = (column: string, { table }: LoadTables) => {
 }
 
 /** A staged value as the target's column takes it. */
-export function staged(column: string, { table }: LoadTables, from = 's'): string {
+export function staged(column: string, { table }: LoadTables, from = '_nf_s'): string {
   const value = `${from}.${identifier(column)}`
   // MySQL compares JSON with text as with a JSON string.
   return columnNamed(table.columns, column)!.data_type === 'json' ? `CAST(${value} AS JSON)` : value
 }
 
 /** SQL of whether a staged value is the target's, byte for byte; NULL is NULL. */
-export function equals(column: string, tables: LoadTables, from = 's'): string {
+export function equals(column: string, tables: LoadTables, from = '_nf_s'): string {
   const ours = `t.${identifier(column)}`
   const theirs = staged(column, tables, from)
   const found = text(column, tables)
@@ -64,7 +64,7 @@ function bytesEqual(column: string, found: TargetColumn, from: string): string {
 }
 
 /** The target's rows of a staged row, by the target's index. Its collation finds them, their bytes decide. */
-export function matchTarget(columns: string[], tables: LoadTables, from = 's', by = '='): string {
+export function matchTarget(columns: string[], tables: LoadTables, from = '_nf_s', by = '='): string {
   const conditions = columns.map(column => {
     const folded = `t.${identifier(column)} ${by} ${foldedText(column, tables.table, from)}`
     return text(column, tables) ? `${folded} AND ${equals(column, tables, from)}` : folded
@@ -73,7 +73,7 @@ export function matchTarget(columns: string[], tables: LoadTables, from = 's', b
 }
 
 /** A staged value as the target's column compares it. */
-export function foldedText(column: string, table: TargetTable, from = 's'): string {
+export function foldedText(column: string, table: TargetTable, from = '_nf_s'): string {
   const value = `${from}.${identifier(column)}`
   const found = columnNamed(table.columns, column)!
   if (!isText(found)) return value
@@ -84,12 +84,12 @@ export function foldedText(column: string, table: TargetTable, from = 's'): stri
 /** The target's rows that have a staged row's key by their collation, and not by its bytes. */
 export function matchFolded(columns: string[], table: TargetTable): string {
   const folded = columns.map(column => `t.${identifier(column)} = ${foldedText(column, table)}`)
-  const exact = columns.map(column => bytesEqual(column, columnNamed(table.columns, column)!, 's'))
+  const exact = columns.map(column => bytesEqual(column, columnNamed(table.columns, column)!, '_nf_s'))
   return `${folded.join(' AND ')} AND NOT (${exact.join(' AND ')})`
 }
 
 /** The staged rows of a target's row, by the staging table's index on the key. */
-export function matchStaged(columns: string[], tables: LoadTables, from = 's'): string {
+export function matchStaged(columns: string[], tables: LoadTables, from = '_nf_s'): string {
   const conditions = columns.map(column => {
     const ours = `t.${identifier(column)}`
     if (!text(column, tables)) return `${from}.${identifier(column)} = ${ours}`
@@ -110,8 +110,8 @@ function goneSql(load: StagedLoad, tables: LoadTables): Rows | undefined {
   const { key } = load
   if (key.length === 0) return { from: `${target} AS t`, where: 'TRUE' }
   const first = identifier(key[0]!)
-  const rest = `LEFT JOIN ${staging} AS s ON ${matchStaged(key, tables)}`
-  const unstaged = `s.${first} IS NULL`
+  const rest = `LEFT JOIN ${staging} AS _nf_s ON ${matchStaged(key, tables)}`
+  const unstaged = `_nf_s.${first} IS NULL`
   switch (goneRows(load)) {
     case 'none':
       return undefined
@@ -216,7 +216,7 @@ export function updatedRows(load: StagedLoad, tables: LoadTables): Rows {
 }
 
 const stagedPairs = (load: StagedLoad, tables: LoadTables) =>
-  `${tables.staging} AS s STRAIGHT_JOIN ${tables.target} AS t ON ${matchTarget(load.key, tables)}`
+  `${tables.staging} AS _nf_s STRAIGHT_JOIN ${tables.target} AS t ON ${matchTarget(load.key, tables)}`
 
 /** Column of the staging table by which rows are found again that are updated in two steps. */
 const MOVES = identifier('_nf_moves')
@@ -227,13 +227,16 @@ export const MOVES_COLUMN = `${MOVES} tinyint(1) NULL`
 /** Marks the staged rows that change one of `changing` in the target. */
 export function markMoves(load: StagedLoad, tables: LoadTables, changing: string[]): string {
   const { from, where } = updatedRows(load, tables)
-  return `UPDATE ${from} SET s.${MOVES} = TRUE WHERE ${where} AND (${differing(changing, tables).join(' OR ')})`
+  return `UPDATE ${from} SET _nf_s.${MOVES} = TRUE WHERE ${where} AND (${differing(changing, tables).join(' OR ')})`
 }
 
 /** The rows that are marked, and those beside them that {@link updateSql} changes. */
 export function markedRows(load: StagedLoad, tables: LoadTables): { marked: Rows; others: Rows } {
   const { from, where } = updatedRows(load, tables)
-  return { marked: { from, where: `s.${MOVES}` }, others: { from, where: `${where} AND s.${MOVES} IS NULL` } }
+  return {
+    marked: { from, where: `_nf_s.${MOVES}` },
+    others: { from, where: `${where} AND _nf_s.${MOVES} IS NULL` },
+  }
 }
 
 const differing = (columns: string[], tables: LoadTables) =>
@@ -270,7 +273,7 @@ export function insertSql(load: StagedLoad, tables: LoadTables, empty: boolean):
     into.push(identifier(load.stamp))
     values.push(now)
   }
-  const insert = `INSERT INTO ${target} (${into.join(', ')}) SELECT ${values.join(', ')} FROM ${staging} AS s`
+  const insert = `INSERT INTO ${target} (${into.join(', ')}) SELECT ${values.join(', ')} FROM ${staging} AS _nf_s`
   if (empty || load.key.length === 0) return insert
   return `${insert} WHERE NOT EXISTS (SELECT 1 FROM ${target} AS t WHERE ${matchTarget(load.key, tables)})`
 }

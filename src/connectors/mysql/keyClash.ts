@@ -27,7 +27,7 @@ export const foldingColumns = ({ key }: Pick<StagedLoad, 'key'>, table: TargetTa
   })
 
 /** What staged rows are grouped by: their key as the target compares it. */
-export const foldedKey = ({ key }: Pick<StagedLoad, 'key'>, table: TargetTable, from = 's') =>
+export const foldedKey = ({ key }: Pick<StagedLoad, 'key'>, table: TargetTable, from = '_nf_s') =>
   key.map(name => foldedText(name, table, from)).join(', ')
 
 /** SQL of a row's key as messages show it: `id '1', day '2026-02-01'`; `from`: the row's alias. */
@@ -53,9 +53,9 @@ export async function keyClash(
   if (folding.length === 0) return undefined
   const shown = (from: string) => keyText(load, from)
   const pairs = [
-    `SELECT MIN(${shown('s')} COLLATE utf8mb4_bin) AS one, MAX(${shown('s')} COLLATE utf8mb4_bin) AS other FROM ${staging} AS s
+    `SELECT MIN(${shown('_nf_s')} COLLATE utf8mb4_bin) AS one, MAX(${shown('_nf_s')} COLLATE utf8mb4_bin) AS other FROM ${staging} AS _nf_s
       GROUP BY ${foldedKey(load, table)} HAVING COUNT(*) > 1 LIMIT 1`,
-    `SELECT ${shown('s')} AS one, ${shown('t')} AS other FROM ${staging} AS s STRAIGHT_JOIN ${session.quoted(load.table)} AS t
+    `SELECT ${shown('_nf_s')} AS one, ${shown('t')} AS other FROM ${staging} AS _nf_s STRAIGHT_JOIN ${session.quoted(load.table)} AS t
       ON ${matchFolded(load.key, table)} LIMIT 1`,
   ]
   for (const sql of pairs) {

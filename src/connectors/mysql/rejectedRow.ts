@@ -22,7 +22,7 @@ export async function findReject(
   staging: string,
   where: string,
 ): Promise<EngineError | undefined> {
-  const key = keyText(load, 's')
+  const key = keyText(load, '_nf_s')
   const first = async (code: ErrorCode, sql: string) => {
     const [found] = await session.rows(sql)
     if (!found) return undefined
@@ -34,12 +34,12 @@ export async function findReject(
   }
   for (const column of load.columns)
     for (const { condition, reason } of ofValues(column, columnNamed(table.columns, column.name))) {
-      const sql = `SELECT ${reason} AS reason, ${key} AS row_key, COUNT(*) OVER () AS n FROM ${staging} AS s WHERE ${condition} ORDER BY 2 LIMIT 1`
+      const sql = `SELECT ${reason} AS reason, ${key} AS row_key, COUNT(*) OVER () AS n FROM ${staging} AS _nf_s WHERE ${condition} ORDER BY 2 LIMIT 1`
       const found = await first(/IS NULL$/.test(condition) ? 'CONSTRAINT_VIOLATED' : 'DATA_INVALID', sql)
       if (found) return found
     }
   for (const check of await checksOf(session, load)) {
-    const rows = `(SELECT ${key} AS _nf_key, ${typedColumns(check, table).join(', ')} FROM ${staging} AS s) AS c`
+    const rows = `(SELECT ${key} AS _nf_key, ${typedColumns(check, table).join(', ')} FROM ${staging} AS _nf_s) AS c`
     const reason = literal(`a row violates ${check.name}: CHECK (${check.clause})`)
     const sql = `SELECT ${reason} AS reason, _nf_key AS row_key, COUNT(*) OVER () AS n FROM ${rows} WHERE (${check.clause}) IS FALSE ORDER BY 2 LIMIT 1`
     const found = await first('CONSTRAINT_VIOLATED', sql)

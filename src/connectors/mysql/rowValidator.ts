@@ -20,7 +20,7 @@ import { columnType, isText, type TargetColumn, type TargetTable } from './targe
 import { withTemporaryTables } from './temporaryTables.ts'
 import { identifier, literal, splitTable, tableName } from './types.ts'
 
-/** A condition on staged rows `s` that a table refuses, and SQL of why. */
+/** A condition on staged rows `_nf_s` that a table refuses, and SQL of why. */
 export interface Refusal {
   condition: string
   reason: string
@@ -82,11 +82,11 @@ export class MysqlRowValidator implements RowValidator {
       ]
       for (const { condition, reason } of refusals) {
         const rows = await run(
-          `SELECT ${identifier(REJECT_ROW)} AS number, ${reason} AS reason FROM ${name} AS s WHERE ${condition}`,
+          `SELECT ${identifier(REJECT_ROW)} AS number, ${reason} AS reason FROM ${name} AS _nf_s WHERE ${condition}`,
         )
         if (rows.length === 0) continue
         for (const { number, reason } of rows) rejects.push({ row: Number(number), reason: reason! })
-        await run(`DELETE s FROM ${name} AS s WHERE ${condition}`)
+        await run(`DELETE _nf_s FROM ${name} AS _nf_s WHERE ${condition}`)
       }
       return rejects
     })
@@ -115,7 +115,7 @@ export class MysqlRowValidator implements RowValidator {
       const list = parts.map(({ target }) => identifier(target!)).join(', ')
       const look = () => this.session.rows(`SELECT ${list} FROM ${table} LIMIT 0`)
       if (!(await unless('PERMISSION_DENIED', look))) continue
-      const set = parts.map(({ column }) => `s.${identifier(column!)} IS NOT NULL`)
+      const set = parts.map(({ column }) => `_nf_s.${identifier(column!)} IS NOT NULL`)
       const same = parts.map(
         ({ column, target }) => `p.${identifier(target!)} = ${asTarget(column!, columns)}`,
       )
@@ -171,7 +171,7 @@ function ofCheck(check: Check, table: TargetTable, staged: string): Refusal {
   const { name, clause, columns } = check
   const row = identifier(REJECT_ROW)
   return {
-    condition: `s.${row} IN (SELECT ${row} FROM (SELECT c.${row} FROM (SELECT s.${row}, ${typedColumns(check, table).join(', ')} FROM ${staged} AS s) AS c
+    condition: `_nf_s.${row} IN (SELECT ${row} FROM (SELECT c.${row} FROM (SELECT _nf_s.${row}, ${typedColumns(check, table).join(', ')} FROM ${staged} AS _nf_s) AS c
       WHERE (${clause}) IS FALSE) AS d)`,
     reason: shown(columns, `violates ${name}: CHECK (${clause})`),
   }
@@ -182,12 +182,12 @@ function clashes(load: PlannedLoad, table: TargetTable, staged: string): Refusal
   const folding = foldingColumns(load, table)
   if (folding.length === 0) return []
   const row = identifier(REJECT_ROW)
-  const order = load.key.map(name => `CAST(s.${identifier(name)} AS BINARY)`).join(', ')
+  const order = load.key.map(name => `CAST(_nf_s.${identifier(name)} AS BINARY)`).join(', ')
   const nth = `ROW_NUMBER() OVER (PARTITION BY ${foldedKey(load, table)} ORDER BY ${order})`
   const among = folding.map(({ name, collation }) => `${name} (${collation})`).join(', ')
   return [
     {
-      condition: `s.${row} IN (SELECT ${row} FROM (SELECT s.${row}, ${nth} AS nth FROM ${staged} AS s) AS d WHERE nth > 1)`,
+      condition: `_nf_s.${row} IN (SELECT ${row} FROM (SELECT _nf_s.${row}, ${nth} AS nth FROM ${staged} AS _nf_s) AS d WHERE nth > 1)`,
       reason: shown(load.key, `is the key of another row, too, by the collation of ${among}`),
     },
     {
@@ -216,7 +216,7 @@ function uniques(load: PlannedLoad, table: TargetTable, staged: string): Refusal
 
 /** A staged value with the character set and collation that the table's column has. */
 function asTarget(name: string, columns: TargetColumn[]): string {
-  const value = `s.${identifier(name)}`
+  const value = `_nf_s.${identifier(name)}`
   const found = columnNamed(columns, name)!
   return isText(found) ? `CONVERT(${value} USING ${found.charset}) COLLATE ${found.collation}` : value
 }
@@ -224,7 +224,7 @@ function asTarget(name: string, columns: TargetColumn[]): string {
 /** SQL of values with their columns' names, and what is wrong with them. */
 function shown(names: string[], wrong: string): string {
   const values = names.map(
-    name => `${literal(`${name} `)}, QUOTE(LEFT(CAST(s.${identifier(name)} AS CHAR), 100))`,
+    name => `${literal(`${name} `)}, QUOTE(LEFT(CAST(_nf_s.${identifier(name)} AS CHAR), 100))`,
   )
   return `CONCAT(${values.join(`, ', ', `)}, ${literal(` ${wrong}`)})`
 }
@@ -244,7 +244,7 @@ const setOf = (value: string, labels: string[]) =>
 /** What a column's type refuses of a load's values, then NULL. */
 export function ofValues({ name, type }: Column, column: TargetColumn | undefined): Refusal[] {
   if (!column) return []
-  const value = `s.${identifier(name)}`
+  const value = `_nf_s.${identifier(name)}`
   const reason = shown([name], `does not fit ${column.column_type}`).replace(
     literal(`${name} `),
     literal(`${name}: `),

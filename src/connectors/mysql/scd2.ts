@@ -22,11 +22,11 @@ export function firstVersionsSql(load: StagedLoad, tables: LoadTables, runAt: Da
   const { validFrom, validTo, current } = load.scd2
   const names = load.columns.map(({ name }) => name)
   const run = periodLiteral(load, runAt)
-  const begins = load.newer === undefined ? run : `COALESCE(s.${identifier(load.newer)}, ${run})`
+  const begins = load.newer === undefined ? run : `COALESCE(_nf_s.${identifier(load.newer)}, ${run})`
   const into = [...names, validFrom, validTo, current, ...(load.stamp === undefined ? [] : [load.stamp])]
   const values = [...names.map(name => staged(name, tables)), begins, 'NULL', 'TRUE']
   if (load.stamp !== undefined) values.push(tables.now)
-  return `INSERT INTO ${tables.target} (${into.map(identifier).join(', ')}) SELECT ${values.join(', ')} FROM ${tables.staging} AS s`
+  return `INSERT INTO ${tables.target} (${into.map(identifier).join(', ')}) SELECT ${values.join(', ')} FROM ${tables.staging} AS _nf_s`
 }
 
 /**
@@ -39,7 +39,7 @@ export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
   const { validFrom, validTo, current } = load.scd2
   const [from, to] = [`t.${identifier(validFrom)}`, `t.${identifier(validTo)}`]
   const run = periodLiteral(load, runAt)
-  const begins = load.newer === undefined ? run : `COALESCE(s.${identifier(load.newer)}, ${run})`
+  const begins = load.newer === undefined ? run : `COALESCE(_nf_s.${identifier(load.newer)}, ${run})`
   const ofKey = matchTarget(load.key, tables)
   const versions = (condition: string) => `FROM ${target} AS t WHERE ${ofKey}${condition}`
 
@@ -57,38 +57,38 @@ export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
         ELSE (SELECT MAX(${from}) ${versions(` AND ${held} = ${age}`)}) END, ${begins})`
     : begins
   // The end of a key that has no current version, or the begin of one that the row follows, though it says it is before.
-  const ended = `UPDATE ${staging} AS s SET s.${ENDED} =
+  const ended = `UPDATE ${staging} AS _nf_s SET _nf_s.${ENDED} =
     COALESCE((SELECT CASE WHEN COUNT(*) = COUNT(${to}) THEN MAX(${to}) END ${versions('')}), ${overtaken})`
-  const begin = `UPDATE ${staging} AS s SET s.${FROM} = CASE
-    WHEN s.${ENDED} IS NULL THEN ${own} WHEN ${begins} >= s.${ENDED} THEN ${begins}
-    WHEN s.${ENDED} > ${run} THEN s.${ENDED} ELSE ${run} END`
+  const begin = `UPDATE ${staging} AS _nf_s SET _nf_s.${FROM} = CASE
+    WHEN _nf_s.${ENDED} IS NULL THEN ${own} WHEN ${begins} >= _nf_s.${ENDED} THEN ${begins}
+    WHEN _nf_s.${ENDED} > ${run} THEN _nf_s.${ENDED} ELSE ${run} END`
 
   const names = load.columns.map(({ name }) => name)
   const stamp = load.stamp === undefined ? [] : [`t.${identifier(load.stamp)} = ${tables.now}`]
   const values = updatedColumns(load).map(name => `t.${identifier(name)} = ${staged(name, tables)}`)
   // Whichever of the two is set first: an open end stays open where the key had not ended.
   const reopened = [
-    `${to} = IF(s.${ENDED} IS NULL, ${to}, NULL)`,
-    `t.${identifier(current)} = (s.${ENDED} IS NOT NULL OR ${to} IS NULL)`,
+    `${to} = IF(_nf_s.${ENDED} IS NULL, ${to}, NULL)`,
+    `t.${identifier(current)} = (_nf_s.${ENDED} IS NOT NULL OR ${to} IS NULL)`,
   ]
   const joined = (condition: string) =>
-    `UPDATE ${staging} AS s STRAIGHT_JOIN ${target} AS t ON ${ofKey} AND ${condition}`
-  const correct = `${joined(`${from} = s.${FROM}`)} SET ${[...values, ...reopened, ...stamp].join(', ')}
-    WHERE s.${ENDED} IS NOT NULL OR ${differing || 'FALSE'}`
+    `UPDATE ${staging} AS _nf_s STRAIGHT_JOIN ${target} AS t ON ${ofKey} AND ${condition}`
+  const correct = `${joined(`${from} = _nf_s.${FROM}`)} SET ${[...values, ...reopened, ...stamp].join(', ')}
+    WHERE _nf_s.${ENDED} IS NOT NULL OR ${differing || 'FALSE'}`
 
-  const covers = `${from} < s.${FROM} AND (${to} IS NULL OR ${to} > s.${FROM})`
-  const next = `(SELECT MIN(${from}) ${versions(` AND ${from} > s.${FROM}`)})`
+  const covers = `${from} < _nf_s.${FROM} AND (${to} IS NULL OR ${to} > _nf_s.${FROM})`
+  const next = `(SELECT MIN(${from}) ${versions(` AND ${from} > _nf_s.${FROM}`)})`
   const until = `IF(${from} IS NOT NULL, ${to}, ${next})`
   const into = [...names, validFrom, validTo, current, ...(load.stamp === undefined ? [] : [load.stamp])]
   const selected = names.map(name => staged(name, tables))
-  selected.push(`s.${FROM}`, until, `${until} IS NULL`, ...(load.stamp === undefined ? [] : [tables.now]))
-  const known = `${from} = s.${FROM} OR (NOT (${differing || 'FALSE'}) AND (${to} IS NULL OR (${covers})))`
+  selected.push(`_nf_s.${FROM}`, until, `${until} IS NULL`, ...(load.stamp === undefined ? [] : [tables.now]))
+  const known = `${from} = _nf_s.${FROM} OR (NOT (${differing || 'FALSE'}) AND (${to} IS NULL OR (${covers})))`
   const insert = `INSERT INTO ${target} (${into.map(identifier).join(', ')}) SELECT ${selected.join(', ')}
-    FROM ${staging} AS s LEFT JOIN ${target} AS t ON ${ofKey} AND ${covers}
+    FROM ${staging} AS _nf_s LEFT JOIN ${target} AS t ON ${ofKey} AND ${covers}
     WHERE NOT EXISTS (SELECT 1 ${versions(` AND (${known})`)})`
 
-  const placed = `UPDATE ${staging} AS s SET s.${PLACED} = EXISTS (SELECT 1 ${versions(` AND ${from} = s.${FROM}`)})`
-  const closed = [`${to} = s.${FROM}`, `t.${identifier(current)} = FALSE`, ...stamp]
-  const close = `${joined(covers)} SET ${closed.join(', ')} WHERE s.${PLACED}`
+  const placed = `UPDATE ${staging} AS _nf_s SET _nf_s.${PLACED} = EXISTS (SELECT 1 ${versions(` AND ${from} = _nf_s.${FROM}`)})`
+  const closed = [`${to} = _nf_s.${FROM}`, `t.${identifier(current)} = FALSE`, ...stamp]
+  const close = `${joined(covers)} SET ${closed.join(', ')} WHERE _nf_s.${PLACED}`
   return { ended, begin, correct, insert, placed, close }
 }

@@ -296,7 +296,7 @@ export class MysqlTarget implements Target {
       const where = `${this.name}.${load.table}`
       const table = stillThere(load, await this.checked(load), where)
       if (load.key.length > planned.key.length) {
-        const compared = foldedKey(load, table, '_nf_s')
+        const compared = foldedKey(load, table)
         const own = { staging, where, compared, shown: keyText(load, '_nf_s') }
         await refuseTwice(load, own, sql => ask(session, sql, signal))
       }

@@ -51,7 +51,7 @@ export class MysqlVerifier implements Verifier {
       const ours = `t.${identifier(column.name)}`
       if (!column.parsed) return selectExpression(read[index]!, ours)
       const text = `CAST(${ours} AS CHAR)`
-      return against ? `IF(${equals(column.name, tables)}, s.${identifier(column.name)}, ${text})` : text
+      return against ? `IF(${equals(column.name, tables)}, _nf_s.${identifier(column.name)}, ${text})` : text
     }
     const alive = aliveSql(load, name => `t.${identifier(name)}`)
     const rows = async (from: string, against: boolean) => {
@@ -63,12 +63,12 @@ export class MysqlVerifier implements Verifier {
     }
     const parsed = staged && columns.some(column => column.parsed)
     if (of === 'all') {
-      const beside = parsed ? ` LEFT JOIN ${names.staging} AS s ON ${matchStaged(load.key, tables)}` : ''
+      const beside = parsed ? ` LEFT JOIN ${names.staging} AS _nf_s ON ${matchStaged(load.key, tables)}` : ''
       return rows(`${tables.target} AS t${beside}`, parsed)
     }
     const joined = (staging: string, alias: string) =>
       `${staging} AS ${alias} STRAIGHT_JOIN ${tables.target} AS t ON ${matchTarget(load.key, tables, alias)}`
-    await rows(joined(names.staging, 's'), true)
+    await rows(joined(names.staging, '_nf_s'), true)
     const keyed = goneRows(load as StagedLoad) === 'named'
     const keys = keyed && (await stagingTables(this.session)).some(found => found.table === names.keys)
     if (keys) await rows(joined(names.keys, 'k'), false)
