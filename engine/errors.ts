@@ -1,4 +1,5 @@
 import { ownValue } from './ownValue.ts'
+
 /**
  * Every failure the engine or a connector can name. A code decides the category (the history's and the
  * quarantine's vocabulary), whether a retry can help, and the exit code of the process; message text decides

@@ -105,8 +105,8 @@ async function historyOf(
     const { type } = columnNamed(read.columns, name)!
     return key.includes(name) ? quoteName(name) : `NULL::${typeName(type)} AS ${quoteName(name)}`
   }
-  // There when it was emptied is each key whose last change before is no delete and came after the emptying before.
   const ofKey = key.map(name => `k.${quoteName(name)}`).join(', ')
+  // There when it was emptied is each key whose last change before is no delete and came after the emptying before.
   const emptied = `WITH emptied AS (
       SELECT ${LOG.number} AS n, ${LOG.at} AS at, lag(${LOG.number}) OVER (ORDER BY ${LOG.number}) AS earlier
       FROM ${rows} WHERE ${LOG.kind} = ${CHANGE.truncate}),

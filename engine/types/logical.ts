@@ -1,4 +1,5 @@
 import { ownValue } from '../ownValue.ts'
+
 /**
  * The types a value can have inside Nightfreight. Every connector maps its own types onto these, exactly or not
  * at all; a type none of them can hold travels as `text` in the server's own notation.

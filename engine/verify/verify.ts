@@ -13,7 +13,7 @@ import { compare, type ExpectedRows, type VerifyMeans } from './compare.ts'
 import { describeVerification, type Verification } from './result.ts'
 
 /** What a run's load is verified with. */
-export interface RunMeans extends VerifyMeans {
+export interface RunVerifyMeans extends VerifyMeans {
   runAt: Date
 }
 
@@ -37,7 +37,10 @@ export interface AppliedBatch {
  * Compares what a commit is about to publish with what was staged for it, as the load's `verify` says; undefined where it
  * says `off`, or nothing of the batch can be compared.
  */
-export async function verifyBatch(means: RunMeans, batch: AppliedBatch): Promise<Verification | undefined> {
+export async function verifyBatch(
+  means: RunVerifyMeans,
+  batch: AppliedBatch,
+): Promise<Verification | undefined> {
   const { change, load, only, ends, sent, counts, unchanged } = batch
   if (load.verify === 'off' || !means.target.verifier) return undefined
   const keyless = load.key.length === 0 && (change.whole || load.verify === 'all')
@@ -121,7 +124,7 @@ async function verifyChange(
 
 /** SQL of which rows stay in a load's table: a run may have taken others away with what it keeps no longer. */
 export async function stayingSql(
-  { target, runAt, signal }: Pick<RunMeans, 'target' | 'runAt' | 'signal'>,
+  { target, runAt, signal }: Pick<RunVerifyMeans, 'target' | 'runAt' | 'signal'>,
   load: PlannedLoad,
 ): Promise<string> {
   const passing = await target.passing?.(load, runAt, signal)
@@ -154,7 +157,7 @@ function verifyKeyless(
 
 /** Compares the whole data set that was staged last. `staged`: whether what was sent is still in the target. */
 export async function verifyAll(
-  means: RunMeans,
+  means: RunVerifyMeans,
   { load, table, state }: Pick<Changes, 'load' | 'table'> & { state: Part[] },
   staged = false,
 ): Promise<Verification> {

@@ -24,28 +24,29 @@ export function readLoads(
     // A table that is loaded as it was read has the key that it was read by.
     const whole = extracts.find(({ name }) => name === written.from)
     const load = written.key.length > 0 ? written : { ...written, key: whole?.key ?? [] }
+    const connection = ownValue(connections, load.to)
     if (table.trim() === '') document.problem(path, 'load: a table needs a name', 'key')
     if (!Object.hasOwn(yaml.connections, load.to))
       document.problem(
         [...path, 'to'],
         `load.${table}.to: no connection "${load.to}"${didYouMean(load.to, Object.keys(yaml.connections))}`,
       )
-    else if (ownValue(connections, load.to)?.connector.capabilities.target === false)
+    else if (connection?.connector.capabilities.target === false)
       document.problem(
         [...path, 'to'],
-        `load.${table}.to: ${ownValue(connections, load.to)?.connector.name} cannot be loaded into`,
+        `load.${table}.to: ${connection.connector.name} cannot be loaded into`,
       )
     if (!tables.includes(load.from))
       document.problem(
         [...path, 'from'],
         `load.${table}.from: no model or extract "${load.from}"${didYouMean(load.from, tables)}`,
       )
-    for (const problem of loadProblems(load, ownValue(connections, load.to)?.connector))
+    for (const problem of loadProblems(load, connection?.connector))
       document.problem([...path, problem.key], `load.${table}.${problem.key}: ${problem.message}`)
     const { to, from, key, mode, newer, stamp, deletes, partitions, compare, ignore, scd2, guard, verify } =
       load
     const sensitive = sensitiveOf(load, extracts)
-    const nesting = ownValue(connections, load.to)?.connector.capabilities.nesting
+    const nesting = connection?.connector.capabilities.nesting
     const split = load.partition_by.find(name => isSensitive(sensitive, name))
     if (split)
       document.problem(

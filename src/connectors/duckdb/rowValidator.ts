@@ -85,7 +85,7 @@ export async function findReject(
   )
   try {
     for (const { condition, reason } of await refusals(duck, load, table, beside)) {
-      const key = load.key.map(name => `${quote(`${name} `)} || ${shown(`_nf_s.${quoteName(name)}`)}`)
+      const key = load.key.map(labelled)
       const [found] = await duck.rows(
         `SELECT ${reason} AS reason, concat_ws(', ', ${[...key, 'NULL'].join(', ')}) AS key, count(*) OVER () AS n
          FROM ${STAGED} AS _nf_s WHERE ${condition} ORDER BY 2 LIMIT 1`,
@@ -162,7 +162,7 @@ async function refusals(duck: Duck, load: PlannedLoad, table: TargetTable, besid
   for (const { kind, text, expression, names, parent, parent_names } of constraints) {
     const own = JSON.parse(String(names)) as string[]
     if (own.length === 0 || !own.every(name => columnNamed(load.columns, name))) continue
-    const reason = `${own.map(name => `${quote(`${name} `)} || ${shown(`_nf_s.${quoteName(name)}`)}`).join(` || ', ' || `)} || ${quote(` violates ${text}`)}`
+    const reason = `${own.map(labelled).join(` || ', ' || `)} || ${quote(` violates ${text}`)}`
     if (kind === 'UNIQUE') uniques.push(own)
     if (kind === 'CHECK') {
       const values = own.map(name => `${typed(name, 't')} AS ${quoteName(name)}`)
@@ -185,12 +185,15 @@ async function refusals(duck: Duck, load: PlannedLoad, table: TargetTable, besid
   const names = { quote: quoteName, staged: STAGED, row: REJECT_ROW, target: qualified(load.table), typed }
   for (const columns of judgedUniques(load, keyed ? [...uniques, ...indexed] : []))
     for (const { condition, text } of uniqueClashes(load, columns, names)) {
-      const values = columns.map(name => `${quote(`${name} `)} || ${shown(`_nf_s.${quoteName(name)}`)}`)
+      const values = columns.map(labelled)
       found.push({ condition, reason: `${values.join(` || ', ' || `)} || ${quote(` ${text}`)}` })
     }
   return found
 }
 
+/** SQL of a staged row's column and its value, for people. */
+export const labelled = (name: string) => `${quote(`${name} `)} || ${shown(`_nf_s.${quoteName(name)}`)}`
+
 /** SQL of a value in quotes. */
-export const shown = (value: string) =>
+const shown = (value: string) =>
   `coalesce('''' || replace(left(${value}::VARCHAR, ${SHOWN}), '''', '''''') || '''', 'NULL')`

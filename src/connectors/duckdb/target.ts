@@ -27,7 +27,7 @@ import { referencesOf, type TargetTable, targetTable } from './catalog.ts'
 import { dialectOf, expressions, madeType, qualified, split } from './columns.ts'
 import { fittingOf } from './fitting.ts'
 import { openingError } from './opening.ts'
-import { DuckdbRowValidator, findReject, refuseInexact, shown } from './rowValidator.ts'
+import { DuckdbRowValidator, findReject, labelled, refuseInexact } from './rowValidator.ts'
 import { duckdbVerifier } from './verifier.ts'
 
 /** What the file is called in its session: as no schema is. */
@@ -254,9 +254,8 @@ export class DuckdbTarget implements Target {
     const beside = loads.map(other => other.table)
     if (existing) await refuseInexact(duck, { load, table }, tables.staging, beside, tables.where)
     if (load.key.length > planned.key.length) {
-      const texts = load.key.map(name => `${quote(`${name} `)} || ${shown(`_nf_s.${quoteName(name)}`)}`)
       const compared = load.key.map(name => staged(tables, name)).join(', ')
-      const keys = { ...tables, compared, shown: `concat_ws(', ', ${texts.join(', ')})` }
+      const keys = { ...tables, compared, shown: `concat_ws(', ', ${load.key.map(labelled).join(', ')})` }
       await refuseTwice(load, keys, sql => duck.rows(sql))
     }
     const end = await applyLoad(load, runAt, tables, executor, !existing, between)

@@ -17,6 +17,7 @@ import {
   columnType,
   columnTypes,
   fits,
+  INDEX_BYTES,
   isOwn,
   isText,
   ownColumns,
@@ -168,9 +169,6 @@ function nativeType({ data_type }: TargetColumn, type: LogicalType | undefined):
 
 /** No index holds a text whole. */
 const INDEXED_TEXT = 'varchar(255) CHARACTER SET utf8mb4'
-
-/** What an index of InnoDB holds of a column, in bytes. */
-const INDEX_BYTES = 3072
 
 /** Whether an index holds values of a type not whole: MariaDB would cut it to their beginnings, MySQL refuses. */
 function exceedsIndex(type: string, { width }: TargetColumn): boolean {

@@ -30,9 +30,10 @@ export async function locksOf(session: Session, reads: Read[], signal: AbortSign
   }
   for (const read of reads) {
     const { query, where } = read.options as Selection
+    if (query === undefined) continue
     // As a table of another SELECT, the server would run a query that has no table; but not all take WITH in parentheses.
     const looks = where === undefined ? [`(${query}\n) LIMIT 0`, lookAt(read)] : [lookAt(read)]
-    if (query !== undefined) await lock(session, read, looks, locks, signal)
+    await lock(session, read, looks, locks, signal)
   }
   return locks
 }

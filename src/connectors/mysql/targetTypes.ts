@@ -108,8 +108,11 @@ export function ownType({ origin }: Column): string | undefined {
   return charset === undefined ? type : `${type} CHARACTER SET ${charset} COLLATE ${collation}`
 }
 
-/** What an index of InnoDB holds, less room for other columns of the key, in bytes; and characters of utf8mb4. */
-const INDEX_BYTES = 2816
+/** What an index of InnoDB holds, in bytes. */
+export const INDEX_BYTES = 3072
+/** What of it is left to columns of the key that are no texts. */
+const OTHERS_BYTES = 256
+/** Characters of utf8mb4. */
 const LONGEST_KEY = 255
 /** Characters of the longest key that we stage in a type with a length. */
 const LONGEST_STAGED = 700
@@ -117,7 +120,10 @@ const LONGEST_STAGED = 700
 /** Texts and bytes of a load's key, and how many characters, or bytes, of each an index holds beside the others. */
 function longKeys(load: PlannedLoad) {
   const keyed = load.columns.filter(column => isLong(column.type) && load.key.includes(column.name))
-  return { keyed, room: Math.min(LONGEST_KEY, Math.floor(INDEX_BYTES / 4 / Math.max(1, keyed.length))) }
+  return {
+    keyed,
+    room: Math.min(LONGEST_KEY, Math.floor((INDEX_BYTES - OTHERS_BYTES) / 4 / Math.max(1, keyed.length))),
+  }
 }
 
 /**
