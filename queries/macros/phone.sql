@@ -24,11 +24,11 @@ CREATE OR REPLACE MACRO phone_bare(raw) AS CASE WHEN regexp_full_match(raw, '[0-
 
 -- Digits with + in front where the calling code is part of them. (0) after a calling code goes.
 CREATE OR REPLACE MACRO phone_digits(bare) AS CASE
-  WHEN NOT regexp_full_match(bare, '\s*\(?\+?[0-9][0-9\s().\-/]*') AND NOT regexp_full_match(bare, '\([0-9][0-9\s().\-/]*')
-    THEN NULL
+  WHEN regexp_full_match(bare, '(?:\+|0)?[1-9][0-9]*') THEN bare
+  WHEN NOT regexp_full_match(bare, '\s*\(?\+?[0-9][0-9\s().\-/]*') THEN NULL
   WHEN regexp_matches(bare, '^\s*\(?(?:\+|00)')
-    THEN '+' || regexp_replace(regexp_replace(replace(bare, '(0)', ''), '[^0-9]', '', 'g'), '^00', '')
-  ELSE regexp_replace(bare, '[^0-9]', '', 'g')
+    THEN '+' || regexp_replace(regexp_replace(replace(bare, '(0)', ''), '[^0-9]+', '', 'g'), '^00', '')
+  ELSE regexp_replace(bare, '[^0-9]+', '', 'g')
 END;
 
 -- `prefix` is + and the country's calling code. Digits that belong to national notation only, zero or the North
@@ -45,10 +45,10 @@ CREATE OR REPLACE MACRO phone_international(digits, prefix) AS regexp_replace(
 CREATE OR REPLACE MACRO phone_possible(number) AS CASE
   WHEN regexp_matches(number, '^\+(1|20|27|30|31|32|33|34|351|352|353|358|380|39|41|420|43|44|45|46|47|48|49|52|55|61|64|81|82|90|91)')
   THEN regexp_full_match(number, '\+(?:1[2-9]\d{2}[2-9]\d{6}|20[1-9]\d{7,9}|27[1-9]\d{8}|30[26]\d{9}|31[1-9]\d{8}'
-    || '|32[1-9]\d{7,8}|33[1-9]\d{8}|34[6-9]\d{8}|351[29]\d{8}|352[2-9]\d{5,8}|353[1-9]\d{6,8}|358[1-9]\d{5,10}'
-    || '|380[1-9]\d{8}|39(?:3\d{8,9}|0[1-9]\d{4,9})|41[1-9]\d{8}|420[2-9]\d{8}|43[1-9]\d{6,11}|44[1-9]\d{8,9}|45[2-9]\d{7}'
-    || '|46[1-9]\d{6,8}|47[2-9]\d{7}|48[1-9]\d{8}|49[1-9]\d{6,10}|52[1-9]\d{9}|55[1-9]{2}\d{8,9}|61[2-578]\d{8}'
-    || '|64[2-9]\d{7,9}|81[1-9]\d{8,9}|82[1-9]\d{7,9}|90[2-5]\d{9}|91[1-9]\d{9})')
+    '|32[1-9]\d{7,8}|33[1-9]\d{8}|34[6-9]\d{8}|351[29]\d{8}|352[2-9]\d{5,8}|353[1-9]\d{6,8}|358[1-9]\d{5,10}'
+    '|380[1-9]\d{8}|39(?:3\d{8,9}|0[1-9]\d{4,9})|41[1-9]\d{8}|420[2-9]\d{8}|43[1-9]\d{6,11}|44[1-9]\d{8,9}|45[2-9]\d{7}'
+    '|46[1-9]\d{6,8}|47[2-9]\d{7}|48[1-9]\d{8}|49[1-9]\d{6,10}|52[1-9]\d{9}|55[1-9]{2}\d{8,9}|61[2-578]\d{8}'
+    '|64[2-9]\d{7,9}|81[1-9]\d{8,9}|82[1-9]\d{7,9}|90[2-5]\d{9}|91[1-9]\d{9})')
   ELSE regexp_full_match(number, '\+[2-9]\d{7,14}')
 END;
 

@@ -12,14 +12,18 @@ CREATE OR REPLACE MACRO title_if_upper(raw) AS CASE
   ELSE raw
 END;
 
+-- `12 Main St.` → `12 Main Street`.
+CREATE OR REPLACE MACRO street_written(street) AS
+  regexp_replace(street, '(\S\s)St\.?($|,|\s[NS][EW]?$|\s[EW]$)', '\1Street\2');
+
 -- Usual abbreviations written out, for countries that write English addresses: `12 Main St.` → `12 Main Street`.
 CREATE OR REPLACE MACRO street_standard(street, country) AS CASE
   WHEN upper(country) NOT IN ('US', 'CA', 'GB', 'IE', 'AU', 'NZ') THEN
     CASE WHEN upper(country) IN ('DE', 'AT', 'CH') THEN regexp_replace(street, '([sS])tr\.($|\s)', '\1traße\2') ELSE street END
-  -- One look for all of them: most streets have none.
+  -- One look for all of them: most streets have none, or the first alone.
   WHEN NOT regexp_matches(street, '\S\s(?:St|Ave|Rd|Blvd|Dr|Ln)\.?(?:$|,|\s)') THEN street
-  ELSE regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(street,
-    '(\S\s)St\.?($|,|\s[NS][EW]?$|\s[EW]$)', '\1Street\2'),
+  WHEN NOT regexp_matches(street, '\S\s(?:Ave|Rd|Blvd|Dr|Ln)\.?(?:$|,|\s)') THEN street_written(street)
+  ELSE regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(street_written(street),
     '(\S\s)Ave\.?($|,|\s)', '\1Avenue\2'),
     '(\S\s)Rd\.?($|,|\s)', '\1Road\2'),
     '(\S\s)Blvd\.?($|,|\s)', '\1Boulevard\2'),
