@@ -1,5 +1,5 @@
 import type { StagedLoad } from '../../../engine/contracts/load.ts'
-import { ownColumns } from '../../../engine/contracts/ownColumns.ts'
+import { type OwnColumn, ownColumns } from '../../../engine/contracts/ownColumns.ts'
 import type { Column } from '../../../engine/types/logical.ts'
 import { standard, tableKey } from '../sql/dialect.ts'
 import { nameParts } from '../sql/names.ts'
@@ -13,9 +13,9 @@ import { FAMILY } from './types.ts'
 export const DIALECT = standard(quoteIdent, stagingType)
 
 /**
- * Whether a load's staging table can become its table, so that no row is written twice: there is none yet, it has the
- * load's columns alone, in types that take the same bytes as those that they are staged in, and nobody has granted anything
- * on tables to come.
+ * Whether a load's staging table can become its table, so that no row is written twice: there is none yet, its columns have
+ * types that take the same bytes as those that they are staged in, what it has beside them is the same in all rows, and nobody
+ * has granted anything on tables to come.
  */
 export async function canAdopt(
   session: TargetSession,
@@ -28,7 +28,7 @@ export async function canAdopt(
     const made = madeType(column)
     return made === staged || made === LONG_NAMES[staged] || (staged === 'text' && TEXT.test(made))
   })
-  if (!plain || load.mode === 'scd2' || load.mode === 'partition' || ownColumns(load).length > 0) return false
+  if (!plain || load.mode === 'scd2' || load.mode === 'partition') return false
   const { rows } = await session.query(
     `SELECT 1 FROM pg_default_acl WHERE defaclobjtype = 'r'
        AND (defaclnamespace = 0 OR defaclnamespace = to_regnamespace(${table ? '$1' : 'quote_ident(current_schema())'}))`,
@@ -51,13 +51,19 @@ export async function adoptedColumns(
   return load.columns.map(column => definition(column, known))
 }
 
-/** Makes a staging table the load's table, as it lies. */
+/** Makes a staging table the load's table, as it lies: what is added to it has one value, which the catalog keeps for its rows. */
 export async function adoptTable(
   session: TargetSession,
   load: StagedLoad,
   staging: string,
   signal: AbortSignal,
 ): Promise<void> {
+  for (const column of ownColumns(load)) {
+    const stamped = column.name === load.stamp
+    const add = `ALTER TABLE ${staging} ADD COLUMN ${ownDefinition(column)}${stamped ? ` DEFAULT ${DIALECT.now}` : ''}`
+    const undo = `ALTER TABLE ${staging} ALTER COLUMN ${quoteIdent(column.name)} DROP DEFAULT`
+    await session.query(stamped ? `${add}; ${undo}` : add, [], signal)
+  }
   const [first, second] = nameParts(load.table)
   const name = quoteIdent(second ?? first!)
   const schema = second ? quoteIdent(first!) : quoteIdent(await currentSchema(session))
@@ -87,11 +93,13 @@ export async function createTable(
   const [schema, table] = nameParts(load.table)
   const known = await knownTypes(session, load, signal)
   const columns = load.columns.map(column => definition(column, known))
-  for (const { name, type, nullable } of ownColumns(load))
-    columns.push(`${quoteIdent(name)} ${stagingType(type)}${nullable ? '' : ' NOT NULL'}`)
+  columns.push(...ownColumns(load).map(ownDefinition))
   if (table) await ensureSchema(session, schema!, signal)
   await session.query(`CREATE TABLE ${quoteTable(load.table)} (${columns.join(', ')})`, [], signal)
 }
+
+const ownDefinition = ({ name, type, nullable }: OwnColumn) =>
+  `${quoteIdent(name)} ${stagingType(type)}${nullable ? '' : ' NOT NULL'}`
 
 /** The types and collations of the columns' origins that the target has too: it may lack what users and extensions define. */
 async function knownTypes(
