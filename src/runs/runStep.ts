@@ -215,10 +215,13 @@ async function perform(options: StepOptions, held: HeldRun, reached: Reached): P
   const { spec, record, outcome } = held
   const context = reached.context!
   const tasks = taskGraph(spec, (await graphOf(context.duck, spec)).models)
-  if (record.spec_hash !== spec.hash) await invalidateChanged(context, metadata, record, tasks, undefined)
-  if (!(await basisOf(metadata, record.run))) await keepBasis(metadata, record, spec, tasks)
   const isOwn = doneBy(step, tasks)
-  const missing = await notDone(record.run, metadata, step, tasks, isOwn)
+  const stillMissing = () => notDone(record.run, metadata, step, tasks, isOwn)
+  // Where all is done, what the job says now is of its next run.
+  if (record.spec_hash !== spec.hash && (step !== 'finish' || (await stillMissing()) !== undefined))
+    await invalidateChanged(context, metadata, record, tasks, undefined)
+  if (!(await basisOf(metadata, record.run))) await keepBasis(metadata, record, spec, tasks)
+  const missing = await stillMissing()
   if (missing !== undefined && step !== 'finish')
     throw new EngineError(
       'RESUME_REFUSED',

@@ -6,6 +6,7 @@ import { type FreshDatabase, freshPostgres } from '../servers.ts'
 import { contents, killAt } from './crash.ts'
 import { follow } from './following.ts'
 import { loadedBy, type NightResult, runNight, startSystems } from './night.ts'
+import { smallJob } from './small.ts'
 
 const MEMBERS = 600
 const FIRST = '2025-12-01T02:00:00Z'
@@ -183,4 +184,20 @@ test('a table that is followed in its log goes by steps, night after night', asy
     }
     assert.deepEqual(await warehouse.query(rows), await query(rows))
   }
+})
+
+test('a job that is another once all is committed ends its run, and one that is another before that is refused', async t => {
+  const yaml = (where: string) => `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }
+extract: { rows: { from: in, files: rows.csv, take: all, key: id, schema: { id: BIGINT }, where: "${where}" } }
+load: { rows: { to: wh, key: id } }
+`
+  const job = await smallJob(t, 'midnight', { 'job.yaml': yaml('id > 0'), 'in/rows.csv': 'id\n1\n2\n' })
+  const steps = ['check', 'plan', 'extract.in', 'load.wh']
+  for (const step of steps) await job.step('first', step)
+  job.yaml(yaml('id > 1'))
+  const { result } = await job.step('first', 'finish')
+  assert.equal(result?.status, 'SUCCESS')
+  for (const step of steps.slice(0, 3)) await job.step('second', step)
+  job.yaml(yaml('id > 2'))
+  await assert.rejects(job.step('second', 'load.wh'), { code: 'RESUME_REFUSED' })
 })
