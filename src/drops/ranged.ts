@@ -55,7 +55,7 @@ async function* resumed(store: DropStore, entry: Entry, from: number, to: number
           yield chunk
         }
       } finally {
-        stream.destroy()
+        if (!Array.isArray(stream)) stream.destroy()
       }
       if (at < to)
         throw new EngineError(

@@ -56,8 +56,8 @@ export interface DropStore {
   list(folder: string, deep: boolean): AsyncIterable<Entry>
   /** A file as a listing would show it now; undefined where there is none. */
   stat(name: string): Promise<Entry | undefined>
-  /** Bytes [from, to) of a file. Fails with CONNECTION_LOST where it is no longer what the entry says. */
-  read(entry: Entry, from: number, to: number): Promise<Readable>
+  /** Bytes [from, to) of a file; of few, all at once. Fails with CONNECTION_LOST where it is no longer what the entry says. */
+  read(entry: Entry, from: number, to: number): Promise<Readable | [Buffer]>
   /** Path of the file where it is on this machine. */
   path?(entry: Entry): string
   /** Moves a file to a name that is free, making folders; nothing is there under the old name afterwards. */
