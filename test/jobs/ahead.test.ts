@@ -66,6 +66,55 @@ test('rows are on their way to the target while their table is being read, and a
   assert.deepEqual(await staging(), [])
 })
 
+test('a table that keeps more than its rows becomes that as they lie: when they were written, and when they went', async () => {
+  const stamped = yaml('plain').replace(
+    'plain: { to: to, from: plain, key: id }',
+    'stamped: { to: to, from: plain, key: id, deletes: soft, stamp: written }',
+  )
+  const job = await smallJob({ after }, 'ahead_stamped', { 'job.yaml': stamped })
+  let begun: Promise<unknown[]> | undefined
+  const first = await job.run({
+    progress: when('diff.stamped', () => {
+      begun = staging()
+    }),
+  })
+  assert.equal(first.error, undefined, String(first.error))
+  assert.equal((await begun)?.length, 2, 'its rows and its keys')
+  const [{ stamp } = {}] = await target.query<{ stamp: string }>(
+    "SELECT committed_at AS stamp FROM nightfreight.loads WHERE job = 'ahead_stamped'",
+  )
+  const times = () =>
+    target.query(
+      'SELECT count(*) AS n, written = $1 AS first, deleted_at IS NULL AS here FROM stamped GROUP BY 2, 3 ORDER BY 2, 3',
+      [stamp],
+    )
+  assert.deepEqual(await times(), [{ n: String(ROWS), first: true, here: true }])
+  assert.deepEqual(
+    await target.query(
+      "SELECT 1 FROM stamped WHERE xmin = (SELECT xmin FROM nightfreight.loads WHERE job = 'ahead_stamped')",
+    ),
+    [],
+    'no row is written a second time',
+  )
+  assert.deepEqual(
+    await target.query(
+      "SELECT column_name AS name, data_type AS type, is_nullable AS nullable, column_default AS fallback FROM information_schema.columns WHERE table_name = 'stamped' ORDER BY ordinal_position OFFSET 2",
+    ),
+    ['written', 'deleted_at'].map(name => ({
+      ...{ name, type: 'timestamp with time zone', nullable: 'YES', fallback: null },
+    })),
+  )
+  await source.query("UPDATE plain SET v = 'other' WHERE id = 5; DELETE FROM plain WHERE id = 6")
+  const second = await job.run()
+  assert.equal(second.error, undefined, String(second.error))
+  assert.deepEqual(await times(), [
+    { n: '1', first: false, here: false },
+    { n: '1', first: false, here: true },
+    { n: String(ROWS - 2), first: true, here: true },
+  ])
+  await source.query("INSERT INTO plain VALUES (6, 'back')")
+})
+
 test('what turns out to be too much is not loaded: rows that give way to another of their key', async () => {
   const job = await smallJob({ after }, 'ahead_twice', {
     'job.yaml': yaml('twice', ', on_duplicate: quarantine'),

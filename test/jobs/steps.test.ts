@@ -187,17 +187,17 @@ test('a table that is followed in its log goes by steps, night after night', asy
 })
 
 test('a job that is another once all is committed ends its run, and one that is another before that is refused', async t => {
-  const yaml = (where: string) => `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }
-extract: { rows: { from: in, files: rows.csv, take: all, key: id, schema: { id: BIGINT }, where: "${where}" } }
-load: { rows: { to: wh, key: id } }
+  const yaml = (nulls: string) => `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }
+extract: { rows: { from: in, files: rows.csv, take: all, key: id, schema: { id: BIGINT }, null_values: [${nulls}] } }
+load: { rows: { to: wh, from: rows, key: id } }
 `
-  const job = await smallJob(t, 'midnight', { 'job.yaml': yaml('id > 0'), 'in/rows.csv': 'id\n1\n2\n' })
-  const steps = ['check', 'plan', 'extract.in', 'load.wh']
+  const job = await smallJob(t, 'midnight', { 'job.yaml': yaml('none'), 'in/rows.csv': 'id\n1\n2\n' })
+  const steps = ['check', 'plan', 'extract.in', 'models', 'load.wh']
   for (const step of steps) await job.step('first', step)
-  job.yaml(yaml('id > 1'))
+  job.yaml(yaml('nothing'))
   const { result } = await job.step('first', 'finish')
   assert.equal(result?.status, 'SUCCESS')
-  for (const step of steps.slice(0, 3)) await job.step('second', step)
-  job.yaml(yaml('id > 2'))
-  await assert.rejects(job.step('second', 'load.wh'), { code: 'RESUME_REFUSED' })
+  for (const step of steps.slice(0, 4)) await job.step('second', step)
+  job.yaml(yaml('nil'))
+  await assert.rejects(job.step('second', 'load.wh'), { code: 'JOB_CHANGED' })
 })
