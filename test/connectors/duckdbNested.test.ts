@@ -12,6 +12,7 @@ async function nights(
   loads: Record<string, string>,
   shown: string,
   days: string[],
+  fullRefresh?: string[],
 ) {
   const sql = Object.entries(models).map(([model, columns]) => [
     `${model}.sql`,
@@ -28,7 +29,7 @@ ${Object.entries(loads)
   const found: Record<string, string[]>[] = []
   for (const day of days) {
     writeFileSync(join(job.folder, 'in/t.csv'), `id,v,begun\n${day}`)
-    assert.equal((await job.run()).error, undefined)
+    assert.equal((await job.run(fullRefresh && { fullRefresh })).error, undefined)
     const duck = await Duck.open({ path: join(job.folder, 'w.duckdb') })
     const tables: Record<string, string[]> = {}
     for (const table of Object.keys(loads)) {
@@ -42,7 +43,13 @@ ${Object.entries(loads)
 }
 
 test('an interval becomes one that DuckDB takes for the same', async () => {
-  const models = { one: 'v::INTERVAL AS v', list: '[v::INTERVAL] AS v', more: 'v::INTERVAL AS v, [id] AS l' }
+  const models = {
+    one: 'v::INTERVAL AS v',
+    list: '[v::INTERVAL] AS v',
+    more: 'v::INTERVAL AS v, [id] AS l',
+    within: "{'a b': v::INTERVAL} AS v",
+    deeper: "{'n': length(v), 'in': {'a b': v::INTERVAL}} AS v",
+  }
   const loads = Object.keys(models).flatMap(from => [
     [from, `from: ${from}`],
     [`${from}_anew`, `from: ${from}, mode: replace`],
@@ -55,11 +62,51 @@ test('an interval becomes one that DuckDB takes for the same', async () => {
   ).entries())
     for (const [table, rows] of Object.entries(tables)) {
       const told = ['1 1 day', '1 24:00:00', '1 1 day'].map(row =>
-        table.startsWith('list') ? row.replace(/ (.*)/, ' [$1]') : row,
+        table.startsWith('list')
+          ? row.replace(/ (.*)/, ' [$1]')
+          : table.startsWith('within')
+            ? row.replace(/ (.*)/, ' {a b: $1}')
+            : table.startsWith('deeper')
+              ? row.replace(/ (.*)/, (_, day) => ` {n: ${day.length}, in: {a b: ${day}}}`)
+              : row,
       )
       const expected = table.endsWith('dated') ? told.slice(0, night + 1) : [told[night]!]
       assert.deepEqual(rows.filter(row => row.startsWith('1 ')).sort(), expected.sort(), table)
     }
+})
+
+test('zero becomes minus zero, and minus zero zero', async () => {
+  const models = { double: 'v::DOUBLE AS v', float: 'v::FLOAT AS v', within: "{'d': v::DOUBLE} AS v" }
+  const loads = Object.keys(models).flatMap(from => [
+    [from, `from: ${from}`],
+    [`${from}_anew`, `from: ${from}, mode: replace`],
+  ])
+  const days = ['0.0', '-0.0', '0.0', '7.0'].map(value => `1,${value},\n2,3.5,\n`)
+  const found = await nights('zeros', models, Object.fromEntries(loads), "concat(id, ' ', v::VARCHAR)", days)
+  for (const [night, value] of ['0.0', '-0.0', '0.0', '7.0'].entries())
+    for (const [table, rows] of Object.entries(found[night]!)) {
+      const shown = (number: string) => (table.startsWith('within') ? `{'d': ${number}}` : number)
+      assert.deepEqual(rows, [`1 ${shown(value)}`, `2 ${shown('3.5')}`], `${table}, night ${night}`)
+    }
+})
+
+test('a struct that has the key in it hides no row that is gone', async () => {
+  const names = ['t', 'k', 's', 'rows', 'parts', 'refreshed']
+  const models = { made: `v, ${names.map(name => `{'id': id, 'v': v} AS ${name}`).join(', ')}` }
+  const days = ['1,a,\n2,a,\n3,b,\n', '1,a,\n3,b,\n4,a,\n']
+  const loads = {
+    parts: 'from: made, mode: partition, partition_by: [v]',
+    unverified: 'from: made, mode: partition, partition_by: [v], verify: off',
+    refreshed: 'from: made, mode: replace, verify: off',
+    deleted: 'from: made, deletes: hard, verify: off',
+  }
+  for (const [name, fullRefresh] of [
+    ['struct_keys'],
+    ['struct_keys_anew', ['refreshed', 'deleted']],
+  ] as const) {
+    const [, second] = await nights(name, models, loads, "concat(id, ' ', t.v)", days, fullRefresh?.slice())
+    for (const [table, rows] of Object.entries(second!)) assert.deepEqual(rows, ['1 a', '3 b', '4 a'], table)
+  }
 })
 
 test('a struct may have any name, and fields of the names of columns', async () => {

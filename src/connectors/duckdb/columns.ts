@@ -3,7 +3,7 @@ import { EngineError } from '../../../engine/errors.ts'
 import { quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { seenSql, seenType, stagedType } from '../../../engine/types/duckType.ts'
 import { type Column, columnNamed, typeFromName, typeName } from '../../../engine/types/logical.ts'
-import { sameType } from '../../../engine/types/nestedType.ts'
+import { fieldsOf, sameType } from '../../../engine/types/nestedType.ts'
 import { widens } from '../../../engine/types/widen.ts'
 import { type Dialect, standard } from '../sql/dialect.ts'
 import { nameParts } from '../sql/names.ts'
@@ -32,6 +32,8 @@ export function expressions(load: PlannedLoad, columns: Column[], folds: boolean
       const type = typeFromName(native(name))
       // What DuckDB takes for equal may be different: an interval of 1 day and of 24 hours.
       if (!type) return `CAST(${target} AS VARCHAR) IS DISTINCT FROM CAST(${staged} AS VARCHAR)`
+      if (type.kind === 'float')
+        return `(${target} IS DISTINCT FROM ${staged} OR coalesce(${target} = 0 AND signbit(${target}) <> signbit(${staged}), false))`
       return folded(name)
         ? `encode(${target}) IS DISTINCT FROM encode(${staged})`
         : `${target} IS DISTINCT FROM ${staged}`
@@ -44,19 +46,30 @@ export function expressions(load: PlannedLoad, columns: Column[], folds: boolean
 
 /**
  * DuckDB's dialect for a table: its UPDATE leaves a value that it takes for equal to the new one, so that 1 day would stay where
- * 24 hours are to be; such a value is made another one first.
+ * 24 hours are to be, and zero where minus zero is; such a value is made another one first.
  */
 export function dialectOf(columns: Column[]): Dialect {
   const update: Dialect['update'] = (target, set, where, from) => {
-    const intervals = set.filter(({ column }) => columnNamed(columns, column)?.native === 'INTERVAL')
-    const first = intervals.map(({ column, value }) => {
-      const ours = `t.${quoteName(column)}`
-      const another = { column, value: `${ours} + INTERVAL 1 MICROSECOND` }
-      return STANDARD.update(target, [another], `${where} AND ${ours} = ${value}`, from)
+    const first = set.flatMap(({ column, value }) => {
+      const other = otherValue(columnNamed(columns, column)?.native ?? '')
+      const ours = `_nf_t.${quoteName(column)}`
+      // A struct may be another, and have a field that is equal.
+      const equal = other?.startsWith('struct_pack') ? where : `${where} AND ${ours} = ${value}`
+      return other === undefined ? [] : STANDARD.update(target, [{ column, value: other }], equal, from)
     })
     return [...first, STANDARD.update(target, set, where, from)].join('; ')
   }
   return { ...STANDARD, update }
+}
+
+/** A value that only itself is equal to, of a type where others are equal to more; undefined of other types. */
+function otherValue(native: string): string | undefined {
+  if (native === 'INTERVAL') return 'INTERVAL 1 MICROSECOND'
+  if (native === 'FLOAT' || native === 'DOUBLE') return `1::${native}`
+  const fields = fieldsOf(native) ?? []
+  if (fields.every(({ type }) => otherValue(type) === undefined)) return undefined
+  const values = fields.map(({ quoted, type }) => `${quoted} := ${otherValue(type) ?? `NULL::${type}`}`)
+  return `struct_pack(${values.join(', ')})`
 }
 
 const STANDARD = standard(quoteName, typeName)

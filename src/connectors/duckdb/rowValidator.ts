@@ -165,9 +165,9 @@ async function refusals(duck: Duck, load: PlannedLoad, table: TargetTable, besid
     const reason = `${own.map(labelled).join(` || ', ' || `)} || ${quote(` violates ${text}`)}`
     if (kind === 'UNIQUE') uniques.push(own)
     if (kind === 'CHECK') {
-      const values = own.map(name => `${typed(name, 't')} AS ${quoteName(name)}`)
+      const values = own.map(name => `${typed(name, '_nf_t')} AS ${quoteName(name)}`)
       found.push({
-        condition: `${REJECT_ROW} IN (SELECT ${REJECT_ROW} FROM (SELECT t.${REJECT_ROW}, ${values.join(', ')} FROM ${STAGED} AS t) WHERE (${expression}) IS FALSE)`,
+        condition: `${REJECT_ROW} IN (SELECT ${REJECT_ROW} FROM (SELECT _nf_t.${REJECT_ROW}, ${values.join(', ')} FROM ${STAGED} AS _nf_t) WHERE (${expression}) IS FALSE)`,
         reason,
       })
     }

@@ -36,18 +36,19 @@ export function duckdbVerifier({ name, open, describe, tables }: Warehouse): Ver
       const { native } = columnNamed(there, name)!
       return type.kind === 'nested' || sameType(duck, native) || !typeFromName(native)
     }
-    const same = (alias: string) => sameKey(load, tablesOf, 't', alias)
+    const same = (alias: string) => sameKey(load, tablesOf, '_nf_t', alias)
     const select = (beside: string, against: boolean) => {
       const values = columns.map(own => {
         const { name, parsed, type } = own
         const column = quoteName(name)
-        if (!parsed) return isOf(own) ? `CAST(t.${column} AS ${typeName(type)}) AS ${column}` : `t.${column}`
-        const text = `t.${column}::VARCHAR`
-        const differs = tablesOf.differs!(name, `t.${column}`, tablesOf.cast!(name, `_nf_s.${column}`))
+        if (!parsed)
+          return isOf(own) ? `CAST(_nf_t.${column} AS ${typeName(type)}) AS ${column}` : `_nf_t.${column}`
+        const text = `_nf_t.${column}::VARCHAR`
+        const differs = tablesOf.differs!(name, `_nf_t.${column}`, tablesOf.cast!(name, `_nf_s.${column}`))
         return `${against ? `CASE WHEN ${differs} THEN ${text} ELSE _nf_s.${column} END` : text} AS ${column}`
       })
-      const alive = aliveSql(load, column => `t.${quoteName(column)}`)
-      return `SELECT ${values.join(', ')} FROM ${target} AS t ${beside}${alive ? ` WHERE ${alive}` : ''}`
+      const alive = aliveSql(load, column => `_nf_t.${quoteName(column)}`)
+      return `SELECT ${values.join(', ')} FROM ${target} AS _nf_t ${beside}${alive ? ` WHERE ${alive}` : ''}`
     }
     const parsed = staged && columns.some(column => column.parsed)
     const keyed = keyColumns(load as StagedLoad) === load.key

@@ -44,7 +44,7 @@ export function staged(column: string, { table }: LoadTables, from = '_nf_s'): s
 
 /** SQL of whether a staged value is the target's, byte for byte; NULL is NULL. */
 export function equals(column: string, tables: LoadTables, from = '_nf_s'): string {
-  const ours = `t.${identifier(column)}`
+  const ours = `_nf_t.${identifier(column)}`
   const theirs = staged(column, tables, from)
   const found = text(column, tables)
   if (found) return bytesEqual(column, found, from)
@@ -57,7 +57,7 @@ export function equals(column: string, tables: LoadTables, from = '_nf_s'): stri
 }
 
 function bytesEqual(column: string, found: TargetColumn, from: string): string {
-  const [ours, theirs] = [`t.${identifier(column)}`, `${from}.${identifier(column)}`]
+  const [ours, theirs] = [`_nf_t.${identifier(column)}`, `${from}.${identifier(column)}`]
   if (!isText(found)) return `${ours} <=> ${theirs}`
   const bytes = found.charset === 'utf8mb4' ? ours : `CONVERT(${ours} USING utf8mb4)`
   return `CAST(${bytes} AS BINARY) <=> CAST(${theirs} AS BINARY)`
@@ -66,7 +66,7 @@ function bytesEqual(column: string, found: TargetColumn, from: string): string {
 /** The target's rows of a staged row, by the target's index. Its collation finds them, their bytes decide. */
 export function matchTarget(columns: string[], tables: LoadTables, from = '_nf_s', by = '='): string {
   const conditions = columns.map(column => {
-    const folded = `t.${identifier(column)} ${by} ${foldedText(column, tables.table, from)}`
+    const folded = `_nf_t.${identifier(column)} ${by} ${foldedText(column, tables.table, from)}`
     return text(column, tables) ? `${folded} AND ${equals(column, tables, from)}` : folded
   })
   return conditions.join(' AND ')
@@ -83,7 +83,7 @@ export function foldedText(column: string, table: TargetTable, from = '_nf_s'): 
 
 /** The target's rows that have a staged row's key by their collation, and not by its bytes. */
 export function matchFolded(columns: string[], table: TargetTable): string {
-  const folded = columns.map(column => `t.${identifier(column)} = ${foldedText(column, table)}`)
+  const folded = columns.map(column => `_nf_t.${identifier(column)} = ${foldedText(column, table)}`)
   const exact = columns.map(column => bytesEqual(column, columnNamed(table.columns, column)!, '_nf_s'))
   return `${folded.join(' AND ')} AND NOT (${exact.join(' AND ')})`
 }
@@ -91,14 +91,14 @@ export function matchFolded(columns: string[], table: TargetTable): string {
 /** The staged rows of a target's row, by the staging table's index on the key. */
 export function matchStaged(columns: string[], tables: LoadTables, from = '_nf_s'): string {
   const conditions = columns.map(column => {
-    const ours = `t.${identifier(column)}`
+    const ours = `_nf_t.${identifier(column)}`
     if (!text(column, tables)) return `${from}.${identifier(column)} = ${ours}`
     return `${from}.${identifier(column)} = CONVERT(${ours} USING utf8mb4) COLLATE utf8mb4_bin AND ${equals(column, tables, from)}`
   })
   return conditions.join(' AND ')
 }
 
-/** Rows of the target as joins around `target AS t`, and which of them. */
+/** Rows of the target as joins around `target AS _nf_t`, and which of them. */
 interface Rows {
   from: string
   where: string
@@ -108,7 +108,7 @@ interface Rows {
 function goneSql(load: StagedLoad, tables: LoadTables): Rows | undefined {
   const { target, staging, keys } = tables
   const { key } = load
-  if (key.length === 0) return { from: `${target} AS t`, where: 'TRUE' }
+  if (key.length === 0) return { from: `${target} AS _nf_t`, where: 'TRUE' }
   const first = identifier(key[0]!)
   const rest = `LEFT JOIN ${staging} AS _nf_s ON ${matchStaged(key, tables)}`
   const unstaged = `_nf_s.${first} IS NULL`
@@ -118,18 +118,18 @@ function goneSql(load: StagedLoad, tables: LoadTables): Rows | undefined {
     case 'named':
       if (!keys) return undefined
       return {
-        from: `${keys} AS k STRAIGHT_JOIN ${target} AS t ON ${matchTarget(key, tables, 'k')}`,
+        from: `${keys} AS k STRAIGHT_JOIN ${target} AS _nf_t ON ${matchTarget(key, tables, 'k')}`,
         where: 'TRUE',
       }
     case 'unstaged': {
-      if (!keys) return { from: `${target} AS t ${rest}`, where: unstaged }
+      if (!keys) return { from: `${target} AS _nf_t ${rest}`, where: unstaged }
       const kept = `LEFT JOIN ${keys} AS k ON ${matchStaged(key, tables, 'k')}`
-      return { from: `${target} AS t ${rest} ${kept}`, where: `${unstaged} AND k.${first} IS NULL` }
+      return { from: `${target} AS _nf_t ${rest} ${kept}`, where: `${unstaged} AND k.${first} IS NULL` }
     }
     case 'inPartitions': {
       const inside = matchTarget(load.partitionBy, tables, 'k', '<=>')
       if (!keys) return undefined
-      return { from: `${target} AS t JOIN ${keys} AS k ON ${inside} ${rest}`, where: unstaged }
+      return { from: `${target} AS _nf_t JOIN ${keys} AS k ON ${inside} ${rest}`, where: unstaged }
     }
   }
 }
@@ -156,8 +156,8 @@ export function deletedSql(
 /** Has the rows that are deleted refer to none by some columns; undefined where none are deleted. */
 export function apartSql(load: StagedLoad, tables: LoadTables, columns: string[]): string | undefined {
   const gone = deletedRows(load, tables)
-  const set = columns.map(name => `t.${identifier(name)} = NULL`)
-  const refer = columns.map(name => `t.${identifier(name)} IS NOT NULL`)
+  const set = columns.map(name => `_nf_t.${identifier(name)} = NULL`)
+  const refer = columns.map(name => `_nf_t.${identifier(name)} IS NOT NULL`)
   return gone && `UPDATE ${gone.from} SET ${set.join(', ')} WHERE ${gone.where} AND (${refer.join(' OR ')})`
 }
 
@@ -167,21 +167,24 @@ export function deleteSql(load: StagedLoad, tables: LoadTables, runAt: Date): st
   if (!gone) return undefined
   const { from, where } = gone
   if (load.mode === 'scd2') {
-    const [begins, to] = [`t.${identifier(load.scd2.validFrom)}`, `t.${identifier(load.scd2.validTo)}`]
+    const [begins, to] = [
+      `_nf_t.${identifier(load.scd2.validFrom)}`,
+      `_nf_t.${identifier(load.scd2.validTo)}`,
+    ]
     // A version that begins after the run, by the source's clock, ends as it begins.
     const ends = `${to} = GREATEST(${begins}, ${periodLiteral(load, runAt)})`
-    const set = [ends, `t.${identifier(load.scd2.current)} = FALSE`, ...stamp(load, tables)]
+    const set = [ends, `_nf_t.${identifier(load.scd2.current)} = FALSE`, ...stamp(load, tables)]
     return `UPDATE ${from} SET ${set.join(', ')} WHERE ${where} AND ${to} IS NULL`
   }
   const marked = markColumn(load)
   if (marked === undefined) return `DELETE t FROM ${from} WHERE ${where}`
-  const mark = `t.${identifier(marked)}`
+  const mark = `_nf_t.${identifier(marked)}`
   const set = [`${mark} = ${tables.now}`, ...stamp(load, tables)]
   return `UPDATE ${from} SET ${set.join(', ')} WHERE ${where} AND ${mark} IS NULL`
 }
 
 const stamp = (load: StagedLoad, { now }: LoadTables) =>
-  load.stamp ? [`t.${identifier(load.stamp)} = ${now}`] : []
+  load.stamp ? [`_nf_t.${identifier(load.stamp)} = ${now}`] : []
 
 /** Rows that are there take the staged values, as `connectors/sql` says it; undefined where no column can be updated. */
 export function updateSql(
@@ -191,9 +194,9 @@ export function updateSql(
   names = updatedColumns(load),
 ): string | undefined {
   if (names.length === 0) return undefined
-  const set = names.map(name => `t.${identifier(name)} = ${staged(name, tables)}`)
+  const set = names.map(name => `_nf_t.${identifier(name)} = ${staged(name, tables)}`)
   const mark = markColumn(load)
-  if (mark !== undefined) set.push(`t.${identifier(mark)} = NULL`)
+  if (mark !== undefined) set.push(`_nf_t.${identifier(mark)} = NULL`)
   set.push(...stamp(load, tables))
   return `UPDATE ${from} SET ${set.join(', ')} WHERE ${where}`
 }
@@ -209,14 +212,14 @@ export const changingRows =
 export function updatedRows(load: StagedLoad, tables: LoadTables): Rows {
   const changed = differing(decidingColumns(load), tables)
   const mark = markColumn(load)
-  if (mark !== undefined) changed.push(`t.${identifier(mark)} IS NOT NULL`)
+  if (mark !== undefined) changed.push(`_nf_t.${identifier(mark)} IS NOT NULL`)
   const conditions = [`(${changed.join(' OR ') || 'FALSE'})`]
   if (ageColumn(load) !== undefined) conditions.push(`NOT ${olderSql(load, tables)}`)
   return { from: stagedPairs(load, tables), where: conditions.join(' AND ') }
 }
 
 const stagedPairs = (load: StagedLoad, tables: LoadTables) =>
-  `${tables.staging} AS _nf_s STRAIGHT_JOIN ${tables.target} AS t ON ${matchTarget(load.key, tables)}`
+  `${tables.staging} AS _nf_s STRAIGHT_JOIN ${tables.target} AS _nf_t ON ${matchTarget(load.key, tables)}`
 
 /** Column of the staging table by which rows are found again that are updated in two steps. */
 const MOVES = identifier('_nf_moves')
@@ -242,12 +245,12 @@ export function markedRows(load: StagedLoad, tables: LoadTables): { marked: Rows
 const differing = (columns: string[], tables: LoadTables) =>
   columns.map(name => `NOT (${equals(name, tables)})`)
 
-const targetColumns = (columns: string[]) => columns.map(name => `t.${identifier(name)}`).join(', ')
+const targetColumns = (columns: string[]) => columns.map(name => `_nf_t.${identifier(name)}`).join(', ')
 
 function olderSql(load: StagedLoad, tables: LoadTables): string {
   const name = load.newer!
   const order = (expression: string) => (text(name, tables) ? `CAST(${expression} AS BINARY)` : expression)
-  return older(order(staged(name, tables)), order(`t.${identifier(name)}`))
+  return older(order(staged(name, tables)), order(`_nf_t.${identifier(name)}`))
 }
 
 /** Where the load leaves staged rows alone that are older than the target's. */
@@ -258,7 +261,7 @@ export const olderRows = (load: StagedLoad, tables: LoadTables) =>
 export function reviveSql(load: StagedLoad, tables: LoadTables): string | undefined {
   const marked = markColumn(load)
   if (marked === undefined) return undefined
-  const mark = `t.${identifier(marked)}`
+  const mark = `_nf_t.${identifier(marked)}`
   return `UPDATE ${stagedPairs(load, tables)}
     SET ${[`${mark} = NULL`, ...stamp(load, tables)].join(', ')} WHERE ${mark} IS NOT NULL`
 }
@@ -275,5 +278,5 @@ export function insertSql(load: StagedLoad, tables: LoadTables, empty: boolean):
   }
   const insert = `INSERT INTO ${target} (${into.join(', ')}) SELECT ${values.join(', ')} FROM ${staging} AS _nf_s`
   if (empty || load.key.length === 0) return insert
-  return `${insert} WHERE NOT EXISTS (SELECT 1 FROM ${target} AS t WHERE ${matchTarget(load.key, tables)})`
+  return `${insert} WHERE NOT EXISTS (SELECT 1 FROM ${target} AS _nf_t WHERE ${matchTarget(load.key, tables)})`
 }

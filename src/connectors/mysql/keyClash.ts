@@ -55,7 +55,7 @@ export async function keyClash(
   const pairs = [
     `SELECT MIN(${shown('_nf_s')} COLLATE utf8mb4_bin) AS one, MAX(${shown('_nf_s')} COLLATE utf8mb4_bin) AS other FROM ${staging} AS _nf_s
       GROUP BY ${foldedKey(load, table)} HAVING COUNT(*) > 1 LIMIT 1`,
-    `SELECT ${shown('_nf_s')} AS one, ${shown('t')} AS other FROM ${staging} AS _nf_s STRAIGHT_JOIN ${session.quoted(load.table)} AS t
+    `SELECT ${shown('_nf_s')} AS one, ${shown('_nf_t')} AS other FROM ${staging} AS _nf_s STRAIGHT_JOIN ${session.quoted(load.table)} AS _nf_t
       ON ${matchFolded(load.key, table)} LIMIT 1`,
   ]
   for (const sql of pairs) {

@@ -191,7 +191,7 @@ function clashes(load: PlannedLoad, table: TargetTable, staged: string): Refusal
       reason: shown(load.key, `is the key of another row, too, by the collation of ${among}`),
     },
     {
-      condition: `EXISTS (SELECT 1 FROM ${tableName(load.table)} AS t WHERE ${matchFolded(load.key, table)})`,
+      condition: `EXISTS (SELECT 1 FROM ${tableName(load.table)} AS _nf_t WHERE ${matchFolded(load.key, table)})`,
       reason: shown(load.key, `is the key of another row that the table has, by the collation of ${among}`),
     },
   ]

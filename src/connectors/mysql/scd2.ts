@@ -37,14 +37,14 @@ export function firstVersionsSql(load: StagedLoad, tables: LoadTables, runAt: Da
 export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
   const { target, staging } = tables
   const { validFrom, validTo, current } = load.scd2
-  const [from, to] = [`t.${identifier(validFrom)}`, `t.${identifier(validTo)}`]
+  const [from, to] = [`_nf_t.${identifier(validFrom)}`, `_nf_t.${identifier(validTo)}`]
   const run = periodLiteral(load, runAt)
   const begins = load.newer === undefined ? run : `COALESCE(_nf_s.${identifier(load.newer)}, ${run})`
   const ofKey = matchTarget(load.key, tables)
-  const versions = (condition: string) => `FROM ${target} AS t WHERE ${ofKey}${condition}`
+  const versions = (condition: string) => `FROM ${target} AS _nf_t WHERE ${ofKey}${condition}`
 
   const [held, age] =
-    load.newer === undefined ? [] : [`t.${identifier(load.newer)}`, staged(load.newer, tables)]
+    load.newer === undefined ? [] : [`_nf_t.${identifier(load.newer)}`, staged(load.newer, tables)]
   const overtaken = age
     ? `(SELECT MAX(${from}) ${versions(` AND ${to} IS NULL AND ${from} > ${begins} AND ${older(held!, age)}`)})`
     : 'NULL'
@@ -64,15 +64,15 @@ export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
     WHEN _nf_s.${ENDED} > ${run} THEN _nf_s.${ENDED} ELSE ${run} END`
 
   const names = load.columns.map(({ name }) => name)
-  const stamp = load.stamp === undefined ? [] : [`t.${identifier(load.stamp)} = ${tables.now}`]
-  const values = updatedColumns(load).map(name => `t.${identifier(name)} = ${staged(name, tables)}`)
+  const stamp = load.stamp === undefined ? [] : [`_nf_t.${identifier(load.stamp)} = ${tables.now}`]
+  const values = updatedColumns(load).map(name => `_nf_t.${identifier(name)} = ${staged(name, tables)}`)
   // Whichever of the two is set first: an open end stays open where the key had not ended.
   const reopened = [
     `${to} = IF(_nf_s.${ENDED} IS NULL, ${to}, NULL)`,
-    `t.${identifier(current)} = (_nf_s.${ENDED} IS NOT NULL OR ${to} IS NULL)`,
+    `_nf_t.${identifier(current)} = (_nf_s.${ENDED} IS NOT NULL OR ${to} IS NULL)`,
   ]
   const joined = (condition: string) =>
-    `UPDATE ${staging} AS _nf_s STRAIGHT_JOIN ${target} AS t ON ${ofKey} AND ${condition}`
+    `UPDATE ${staging} AS _nf_s STRAIGHT_JOIN ${target} AS _nf_t ON ${ofKey} AND ${condition}`
   const correct = `${joined(`${from} = _nf_s.${FROM}`)} SET ${[...values, ...reopened, ...stamp].join(', ')}
     WHERE _nf_s.${ENDED} IS NOT NULL OR ${differing || 'FALSE'}`
 
@@ -84,11 +84,11 @@ export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
   selected.push(`_nf_s.${FROM}`, until, `${until} IS NULL`, ...(load.stamp === undefined ? [] : [tables.now]))
   const known = `${from} = _nf_s.${FROM} OR (NOT (${differing || 'FALSE'}) AND (${to} IS NULL OR (${covers})))`
   const insert = `INSERT INTO ${target} (${into.map(identifier).join(', ')}) SELECT ${selected.join(', ')}
-    FROM ${staging} AS _nf_s LEFT JOIN ${target} AS t ON ${ofKey} AND ${covers}
+    FROM ${staging} AS _nf_s LEFT JOIN ${target} AS _nf_t ON ${ofKey} AND ${covers}
     WHERE NOT EXISTS (SELECT 1 ${versions(` AND (${known})`)})`
 
   const placed = `UPDATE ${staging} AS _nf_s SET _nf_s.${PLACED} = EXISTS (SELECT 1 ${versions(` AND ${from} = _nf_s.${FROM}`)})`
-  const closed = [`${to} = _nf_s.${FROM}`, `t.${identifier(current)} = FALSE`, ...stamp]
+  const closed = [`${to} = _nf_s.${FROM}`, `_nf_t.${identifier(current)} = FALSE`, ...stamp]
   const close = `${joined(covers)} SET ${closed.join(', ')} WHERE _nf_s.${PLACED}`
   return { ended, begin, correct, insert, placed, close }
 }

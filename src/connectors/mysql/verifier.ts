@@ -48,12 +48,12 @@ export class MysqlVerifier implements Verifier {
       ),
     )
     const value = (column: ComparedColumn, index: number, against: boolean) => {
-      const ours = `t.${identifier(column.name)}`
+      const ours = `_nf_t.${identifier(column.name)}`
       if (!column.parsed) return selectExpression(read[index]!, ours)
       const text = `CAST(${ours} AS CHAR)`
       return against ? `IF(${equals(column.name, tables)}, _nf_s.${identifier(column.name)}, ${text})` : text
     }
-    const alive = aliveSql(load, name => `t.${identifier(name)}`)
+    const alive = aliveSql(load, name => `_nf_t.${identifier(name)}`)
     const rows = async (from: string, against: boolean) => {
       const list = columns.map((column, index) => value(column, index, against)).join(', ')
       const session = await this.session.open(signal)
@@ -64,10 +64,10 @@ export class MysqlVerifier implements Verifier {
     const parsed = staged && columns.some(column => column.parsed)
     if (of === 'all') {
       const beside = parsed ? ` LEFT JOIN ${names.staging} AS _nf_s ON ${matchStaged(load.key, tables)}` : ''
-      return rows(`${tables.target} AS t${beside}`, parsed)
+      return rows(`${tables.target} AS _nf_t${beside}`, parsed)
     }
     const joined = (staging: string, alias: string) =>
-      `${staging} AS ${alias} STRAIGHT_JOIN ${tables.target} AS t ON ${matchTarget(load.key, tables, alias)}`
+      `${staging} AS ${alias} STRAIGHT_JOIN ${tables.target} AS _nf_t ON ${matchTarget(load.key, tables, alias)}`
     await rows(joined(names.staging, '_nf_s'), true)
     const keyed = goneRows(load as StagedLoad) === 'named'
     const keys = keyed && (await stagingTables(this.session)).some(found => found.table === names.keys)

@@ -26,7 +26,7 @@ export function keyClashSql(load: PlannedLoad, columns: TargetColumn[]): KeyClas
   const key = load.key.map(name => ({
     column: columnCalled(columns, name)!,
     brought: columnCalled(load.columns, name)!,
-    ours: `t.${quoteIdent(name)}`,
+    ours: `_nf_t.${quoteIdent(name)}`,
     staged: `_nf_s.${quoteIdent(name)}`,
   }))
   const padded = ({ typname }: TargetColumn) => typname === 'bpchar'
@@ -70,7 +70,7 @@ export async function keyClash(
   const names = load.key.map(quoteIdent).join(', ')
   for (const pairs of [
     `SELECT min(_nf_shown) AS one, max(_nf_shown) AS other FROM (${sql.grouped(staging)}) AS g GROUP BY ${names} HAVING count(*) > 1 LIMIT 1`,
-    `SELECT ${sql.shown('_nf_s')} AS one, ${sql.shown('t')} AS other FROM ${staging} AS _nf_s JOIN ${quoteTable(load.table)} AS t ON ${sql.withTarget} LIMIT 1`,
+    `SELECT ${sql.shown('_nf_s')} AS one, ${sql.shown('_nf_t')} AS other FROM ${staging} AS _nf_s JOIN ${quoteTable(load.table)} AS _nf_t ON ${sql.withTarget} LIMIT 1`,
   ]) {
     const { rows } = await session.query(pairs)
     const [found] = rows

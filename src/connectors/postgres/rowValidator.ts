@@ -122,10 +122,10 @@ export class PostgresRowValidator implements RowValidator {
         const { name, definition, expression, parent, parentColumns } = constraint
         const typed = load.columns.map(
           column =>
-            `(${cast(column.name, `t.${quoteIdent(column.name)}`)})::${columnCalled(found, column.name)!.native} AS ${quoteIdent(column.name)}`,
+            `(${cast(column.name, `_nf_t.${quoteIdent(column.name)}`)})::${columnCalled(found, column.name)!.native} AS ${quoteIdent(column.name)}`,
         )
         const refused = expression
-          ? `${REJECT_ROW} IN (SELECT ${REJECT_ROW} FROM (SELECT t.${REJECT_ROW}, ${typed.join(', ')} FROM ${staged} AS t) AS t WHERE (${expression}) IS FALSE)`
+          ? `${REJECT_ROW} IN (SELECT ${REJECT_ROW} FROM (SELECT _nf_t.${REJECT_ROW}, ${typed.join(', ')} FROM ${staged} AS _nf_t) AS _nf_t WHERE (${expression}) IS FALSE)`
           : `${constraint.columns.map(column => `_nf_s.${quoteIdent(column)} IS NOT NULL`).join(' AND ')}
               AND NOT EXISTS (SELECT 1 FROM ${parent} AS p WHERE ${constraint.columns
                 .map((column, i) => `p.${quoteIdent(parentColumns[i]!)} = ${sql.typed(column, '_nf_s')}`)
@@ -143,7 +143,7 @@ export class PostgresRowValidator implements RowValidator {
           `${clash.shown('_nf_s')} || ${quoteLiteral(` ${text}: ${clash.among}`)}`
         await take(`${REJECT_ROW} IN (${nth})`, reason('is the key of another row, too, for the table'))
         await take(
-          `EXISTS (SELECT 1 FROM ${quoteTable(load.table)} AS t WHERE ${clash.withTarget})`,
+          `EXISTS (SELECT 1 FROM ${quoteTable(load.table)} AS _nf_t WHERE ${clash.withTarget})`,
           reason('is the key of another row that the table has'),
         )
       }

@@ -87,9 +87,9 @@ export async function movedValues(
     )
     if ((await Promise.all(clashes)).some(Boolean)) continue
     const same = columns
-      .map(column => `t.${quoteIdent(column)} = ${sql.typed(column, '_nf_s')}`)
+      .map(column => `_nf_t.${quoteIdent(column)} = ${sql.typed(column, '_nf_s')}`)
       .join(' AND ')
-    const moved = `${staging} AS _nf_s JOIN ${sql.target} AS t ON ${same} AND (${key}) IS NOT TRUE`
+    const moved = `${staging} AS _nf_s JOIN ${sql.target} AS _nf_t ON ${same} AND (${key}) IS NOT TRUE`
     if (!(await any(moved))) continue
     const add = `ADD CONSTRAINT ${quoteIdent(name)} ${definition} DEFERRABLE`
     const statement = unique.isConstraint

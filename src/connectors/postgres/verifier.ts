@@ -87,16 +87,16 @@ export class PostgresVerifier implements Verifier {
       return column.parsed ? { name: own.name, type: column.type, nullable: true, native: 'text' } : own
     })
     const values = columns.map((column, index) => {
-      const value = `t.${quoteIdent(column.name)}`
+      const value = `_nf_t.${quoteIdent(column.name)}`
       if (!column.parsed) return selectExpression(read[index]!, value)
       const sent = `_nf_s.${quoteIdent(column.name)}`
       return `CASE WHEN ${differs(column.name, value, cast(column.name, sent))} THEN ${value}::text ELSE ${sent} END`
     })
-    const alive = aliveSql(load, name => `t.${quoteIdent(name)}`)
-    const same = (alias: string) => sameKey(load, tables, 't', alias)
+    const alive = aliveSql(load, name => `_nf_t.${quoteIdent(name)}`)
+    const same = (alias: string) => sameKey(load, tables, '_nf_t', alias)
     const parsed = staged && columns.some(column => column.parsed)
     const rows = (join: string, list = values) =>
-      `SELECT ${list.join(', ')} FROM ${tables.target} AS t ${join}${alive ? ` WHERE ${alive}` : ''}`
+      `SELECT ${list.join(', ')} FROM ${tables.target} AS _nf_t ${join}${alive ? ` WHERE ${alive}` : ''}`
     const own = keyColumns(load as StagedLoad) === load.key
     const sql =
       of === 'all'
@@ -109,8 +109,8 @@ export class PostgresVerifier implements Verifier {
                     `JOIN ${names.keys} AS k ON ${same('k')}`,
                     columns.map((column, index) =>
                       column.parsed
-                        ? `t.${quoteIdent(column.name)}::text`
-                        : selectExpression(read[index]!, `t.${quoteIdent(column.name)}`),
+                        ? `_nf_t.${quoteIdent(column.name)}::text`
+                        : selectExpression(read[index]!, `_nf_t.${quoteIdent(column.name)}`),
                     ),
                   ),
                 ]

@@ -34,13 +34,13 @@ export async function applyLoad(
   const change = (sql: string | undefined) => (sql ? run.change(sql) : Promise.resolve(0))
   const count = async (sql: string) => (await run.count(sql))[0]!
   const rows = await count(`SELECT count(*) FROM ${tables.staging} AS _nf_s`)
-  const one = `SELECT count(*) FROM (SELECT 1 FROM ${tables.target} AS t LIMIT 1) AS one`
+  const one = `SELECT count(*) FROM (SELECT 1 FROM ${tables.target} AS _nf_t LIMIT 1) AS one`
   const empty = created || (await count(one)) === 0
   const counts = { table: load.table, inserted: 0, updated: 0, deleted: 0, older: 0 }
   const cascades: string[] = []
   const goneRows = (where: string) => (columns: string[]) => {
-    const list = columns.map(name => `t.${tables.dialect.quote(name)}`)
-    return `SELECT ${list.join(', ')} FROM ${tables.target} AS t WHERE ${where}`
+    const list = columns.map(name => `_nf_t.${tables.dialect.quote(name)}`)
+    return `SELECT ${list.join(', ')} FROM ${tables.target} AS _nf_t WHERE ${where}`
   }
   let last: (() => Promise<void>) | undefined
   let revived = 0
@@ -53,7 +53,9 @@ export async function applyLoad(
     const gone = empty ? undefined : deleteSql(load, tables, runAt)
     const lost = gone && load.whole ? await count(gone.count) : undefined
     if (lost) {
-      const there = await count(`SELECT count(*) FROM ${tables.target} AS t WHERE ${liveSql(load, tables)}`)
+      const there = await count(
+        `SELECT count(*) FROM ${tables.target} AS _nf_t WHERE ${liveSql(load, tables)}`,
+      )
       tooManyDeletes(tables.where, load.guard.maxDeleteShare, lost, there)
     }
     if (gone && lost !== 0) {
@@ -87,7 +89,7 @@ export async function applyLoad(
     counts.older =
       -revived +
       (await count(
-        `SELECT count(*) FROM ${tables.target} AS t JOIN ${tables.staging} AS _nf_s ON ${sameKey(load, tables)} WHERE ${olderSql(load, tables)}`,
+        `SELECT count(*) FROM ${tables.target} AS _nf_t JOIN ${tables.staging} AS _nf_s ON ${sameKey(load, tables)} WHERE ${olderSql(load, tables)}`,
       ))
   return async () => {
     await last?.()
@@ -97,7 +99,7 @@ export async function applyLoad(
 
 /** Empties the table and inserts every staged row: without a key nobody can tell which of them are new. */
 async function exchange(load: StagedLoad, rows: number, tables: LoadTables, run: Executor) {
-  const [there = 0] = await run.count(`SELECT count(*) FROM ${tables.target} AS t`)
+  const [there = 0] = await run.count(`SELECT count(*) FROM ${tables.target} AS _nf_t`)
   const deleted = Math.max(0, there - rows)
   tooManyDeletes(tables.where, load.guard.maxDeleteShare, deleted, there)
   if (there > 0) await run.change(tables.dialect.remove(tables.target, 'TRUE'))

@@ -108,7 +108,7 @@ export class Referring {
       const follows = key.onDelete === 'CASCADE' && !key.loaded && !key.unreadable
       const rowsOf = follows
         ? await this.below(key, refers)
-        : () => `SELECT 1 AS one FROM ${key.table} AS t WHERE ${refers}`
+        : () => `SELECT 1 AS one FROM ${key.table} AS _nf_t WHERE ${refers}`
       const rows = key.unreadable
         ? undefined
         : await count(`SELECT count(*) AS n FROM (${rowsOf(key.columns)}) AS found`)
@@ -129,14 +129,15 @@ export class Referring {
   private async below({ table, columns }: ReferringKey, refers: string): Promise<GoneRows> {
     const keys = await this.sql.keysTo(table)
     const branches = keys.filter(isBranch)
-    if (branches.length === 0) return names => `SELECT ${this.list(names)} FROM ${table} AS t WHERE ${refers}`
+    if (branches.length === 0)
+      return names => `SELECT ${this.list(names)} FROM ${table} AS _nf_t WHERE ${refers}`
     const needed = this.list([...new Set([...columns, ...keys.flatMap(({ to }) => to)])])
     const isUnder = branches.map(({ columns, to }) =>
       columns.map((column, at) => `${this.list([column])} = g.${this.sql.quote(to[at]!)}`).join(' AND '),
     )
-    const all = `WITH RECURSIVE g AS (SELECT ${needed} FROM ${table} AS t WHERE ${refers}
-      UNION SELECT ${needed} FROM ${table} AS t JOIN g ON ${isUnder.join(' OR ')}) SELECT * FROM g`
-    return names => `SELECT ${this.list(names)} FROM (${all}) AS t`
+    const all = `WITH RECURSIVE g AS (SELECT ${needed} FROM ${table} AS _nf_t WHERE ${refers}
+      UNION SELECT ${needed} FROM ${table} AS _nf_t JOIN g ON ${isUnder.join(' OR ')}) SELECT * FROM g`
+    return names => `SELECT ${this.list(names)} FROM (${all}) AS _nf_t`
   }
 
   /** Condition on a row `t` that refers: it is not itself about to be deleted. */
@@ -150,7 +151,7 @@ export class Referring {
   }
 
   private list(columns: string[]): string {
-    return columns.map(column => `t.${this.sql.quote(column)}`).join(', ')
+    return columns.map(column => `_nf_t.${this.sql.quote(column)}`).join(', ')
   }
 }
 

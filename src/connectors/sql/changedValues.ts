@@ -25,11 +25,11 @@ export async function changedLines(
   for (const key of await sql.keysTo(table)) {
     const changed = columns.filter(column => hasName(key.to, column))
     if (!key.onUpdate || changed.length === 0) continue
-    const list = (names: string[]) => names.map(each => `t.${sql.quote(each)}`).join(', ')
+    const list = (names: string[]) => names.map(each => `_nf_t.${sql.quote(each)}`).join(', ')
     const refers = `(${list(key.columns)}) IN (${changing(changed)(key.to)})`
     const count = (more = '') =>
       sql.count(
-        `SELECT count(*) AS n FROM (SELECT 1 AS one FROM ${key.table} AS t WHERE ${refers}${more}) AS found`,
+        `SELECT count(*) AS n FROM (SELECT 1 AS one FROM ${key.table} AS _nf_t WHERE ${refers}${more}) AS found`,
       )
     const rows = key.unreadable ? undefined : await count()
     if (rows === 0) continue
@@ -52,7 +52,8 @@ export async function changedLines(
       )
     }
     if (rows === undefined || seen.includes(key.constraint)) continue
-    const follows = () => (names: string[]) => `SELECT ${list(names)} FROM ${key.table} AS t WHERE ${refers}`
+    const follows = () => (names: string[]) =>
+      `SELECT ${list(names)} FROM ${key.table} AS _nf_t WHERE ${refers}`
     const below = { table: key.table, seen: [...seen, key.constraint] }
     lines.push(...(await changedLines(sql, key.name, key.columns, follows, below)))
   }

@@ -5,7 +5,7 @@ import { type Assignment, type LoadTables, sameKey, staged } from './dialect.ts'
 
 /** Condition on a target row `t`: it is gone, and not yet marked or ended; undefined where none is. */
 function goneSql(load: StagedLoad, tables: LoadTables): string | undefined {
-  const among = (table: string, alias: string, same = sameKey(load, tables, 't', alias)) =>
+  const among = (table: string, alias: string, same = sameKey(load, tables, '_nf_t', alias)) =>
     `EXISTS (SELECT 1 FROM ${table} AS ${alias} WHERE ${same})`
   const unstaged = `NOT ${among(tables.staging, '_nf_s')}`
   const live = liveSql(load, tables)
@@ -24,7 +24,7 @@ function goneSql(load: StagedLoad, tables: LoadTables): string | undefined {
 /** Condition on a target row `t`: it counts as there. */
 export function liveSql(load: StagedLoad, { dialect }: LoadTables): string {
   const end = endColumn(load)
-  return end === undefined ? 'TRUE' : `t.${dialect.quote(end)} IS NULL`
+  return end === undefined ? 'TRUE' : `_nf_t.${dialect.quote(end)} IS NULL`
 }
 
 /**
@@ -39,12 +39,12 @@ export function deleteSql(
   const { target, dialect } = tables
   const gone = goneSql(load, tables)
   if (gone === undefined) return undefined
-  const count = `SELECT count(*) FROM ${target} AS t WHERE ${gone}`
+  const count = `SELECT count(*) FROM ${target} AS _nf_t WHERE ${gone}`
   if (endColumn(load) === undefined) return { change: dialect.remove(target, gone), count, removed: gone }
   const set: Assignment[] = []
   if (load.mode === 'scd2') {
     const { validFrom, validTo, current } = load.scd2
-    const from = `t.${dialect.quote(validFrom)}`
+    const from = `_nf_t.${dialect.quote(validFrom)}`
     // A version that begins after the run, by the source's clock, ends as it begins.
     const end = dialect.instant(runAt, periodType(load))
     set.push({ column: validTo, value: `CASE WHEN ${from} > ${end} THEN ${from} ELSE ${end} END` })
@@ -58,7 +58,7 @@ export function deleteSql(
 function samePartition({ partitionBy }: StagedLoad, tables: LoadTables): string {
   return partitionBy
     .map(name => {
-      const [ours, theirs] = [`t.${tables.dialect.quote(name)}`, staged(tables, name, 'k')]
+      const [ours, theirs] = [`_nf_t.${tables.dialect.quote(name)}`, staged(tables, name, 'k')]
       const same = tables.dialect.same(ours, theirs)
       const identical = tables.identical?.(name, ours, theirs)
       return identical ? `${same} AND coalesce(${identical}, TRUE)` : same

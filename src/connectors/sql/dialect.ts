@@ -72,7 +72,7 @@ export function staged(
 export function sameKey(
   load: Pick<PlannedLoad, 'key'>,
   tables: Pick<LoadTables, 'cast' | 'dialect' | 'identical'>,
-  target = 't',
+  target = '_nf_t',
   alias = '_nf_s',
 ): string {
   return load.key
@@ -87,7 +87,7 @@ export function sameKey(
 /** Whether staged row `_nf_s` is older than target row `t`, by the load's `newer`. */
 export function olderSql({ newer }: StagedLoad, tables: LoadTables): string {
   const order = (expression: string) => tables.order?.(newer!, expression) ?? expression
-  return older(order(staged(tables, newer!)), order(`t.${tables.dialect.quote(newer!)}`))
+  return older(order(staged(tables, newer!)), order(`_nf_t.${tables.dialect.quote(newer!)}`))
 }
 
 /** Whether a value says older than another; NULL is older than any. */
@@ -95,7 +95,7 @@ export const older = (one: string, other: string) =>
   `COALESCE(${one} < ${other}, ${one} IS NULL AND ${other} IS NOT NULL)`
 
 /** Whether a target row and a staged row differ in any of the columns; `FALSE` where there are none. */
-export function differing(tables: LoadTables, columns: string[], target = 't'): string {
+export function differing(tables: LoadTables, columns: string[], target = '_nf_t'): string {
   const { dialect } = tables
   const differs = tables.differs ?? ((_, ours, theirs) => `NOT ${dialect.same(ours, theirs)}`)
   const each = columns.map(name => differs(name, `${target}.${dialect.quote(name)}`, staged(tables, name)))
@@ -107,10 +107,10 @@ export const standard = (quote: (name: string) => string, type: (type: LogicalTy
   quote,
   same: (a, b) => `(${a} IS NOT DISTINCT FROM ${b})`,
   update: (target, set, where, from) =>
-    `UPDATE ${target} AS t SET ${set.map(({ column, value }) => `${quote(column)} = ${value}`).join(', ')}${
+    `UPDATE ${target} AS _nf_t SET ${set.map(({ column, value }) => `${quote(column)} = ${value}`).join(', ')}${
       from ? ` FROM ${from} AS _nf_s` : ''
     } WHERE ${where}`,
-  remove: (target, where) => `DELETE FROM ${target} AS t WHERE ${where}`,
+  remove: (target, where) => `DELETE FROM ${target} AS _nf_t WHERE ${where}`,
   now: 'current_timestamp',
   instant: (at, kind) => `CAST(TIMESTAMPTZ '${at.toISOString()}' AS ${type(kind)})`,
 })

@@ -25,14 +25,15 @@ export const changingRows =
   (load: StagedLoad, tables: LoadTables): ChangingRows =>
   changed =>
   columns =>
-    `SELECT ${columns.map(name => `t.${tables.dialect.quote(name)}`).join(', ')} FROM ${tables.target} AS t, ${tables.staging} AS _nf_s
+    `SELECT ${columns.map(name => `_nf_t.${tables.dialect.quote(name)}`).join(', ')} FROM ${tables.target} AS _nf_t, ${tables.staging} AS _nf_s
       WHERE ${matched(load, tables)} AND ${differing(tables, changed)}`
 
 /** Condition on a target row `t` and a staged row `_nf_s`: the one takes the values of the other. */
 function matched(load: StagedLoad, tables: LoadTables): string {
   const mark = markColumn(load)
   const differs = differing(tables, decidingColumns(load))
-  const changed = mark === undefined ? differs : `(${differs} OR t.${tables.dialect.quote(mark)} IS NOT NULL)`
+  const changed =
+    mark === undefined ? differs : `(${differs} OR _nf_t.${tables.dialect.quote(mark)} IS NOT NULL)`
   const conditions = [sameKey(load, tables), changed]
   if (ageColumn(load) !== undefined) conditions.push(`NOT ${olderSql(load, tables)}`)
   return conditions.join(' AND ')
@@ -45,7 +46,7 @@ export function reviveSql(load: StagedLoad, tables: LoadTables): string | undefi
   return tables.dialect.update(
     tables.target,
     marks(load, tables),
-    `${sameKey(load, tables)} AND t.${tables.dialect.quote(mark)} IS NOT NULL`,
+    `${sameKey(load, tables)} AND _nf_t.${tables.dialect.quote(mark)} IS NOT NULL`,
     tables.staging,
   )
 }
@@ -72,5 +73,5 @@ export function insertSql(load: StagedLoad, tables: LoadTables, all = false): st
   const insert = `INSERT INTO ${target} (${into.join(', ')}) SELECT ${values.join(', ')} FROM ${staging} AS _nf_s`
   return all
     ? insert
-    : `${insert} WHERE NOT EXISTS (SELECT 1 FROM ${target} AS t WHERE ${sameKey(load, tables)})`
+    : `${insert} WHERE NOT EXISTS (SELECT 1 FROM ${target} AS _nf_t WHERE ${sameKey(load, tables)})`
 }

@@ -69,11 +69,11 @@ export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
     target,
     [
       ...updatedColumns(load).map(name => ({ column: name, value: staged(tables, name) })),
-      { column: load.scd2.validTo, value: `CASE WHEN _nf_s.${ended} IS NULL THEN t.${to} END` },
-      { column: load.scd2.current, value: `(_nf_s.${ended} IS NOT NULL OR t.${to} IS NULL)` },
+      { column: load.scd2.validTo, value: `CASE WHEN _nf_s.${ended} IS NULL THEN _nf_t.${to} END` },
+      { column: load.scd2.current, value: `(_nf_s.${ended} IS NOT NULL OR _nf_t.${to} IS NULL)` },
       ...stamp,
     ],
-    `${sameKey(load, tables)} AND t.${from} = _nf_s.${effective}
+    `${sameKey(load, tables)} AND _nf_t.${from} = _nf_s.${effective}
       AND (_nf_s.${ended} IS NOT NULL OR ${differing(tables, compared)})`,
     versions,
   )
@@ -96,7 +96,7 @@ export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
     .map(key => `n.${q(key)} = _nf_o.${q(key)}`)
     .join(' AND ')} AND n.${from} > _nf_o.${from}) AS ${effective} FROM ${target} AS _nf_o
     WHERE EXISTS (SELECT 1 FROM ${tables.staging} AS _nf_s WHERE ${sameKey(load, tables, '_nf_o')}))`
-  const same = [...load.key, load.scd2.validFrom].map(name => `t.${q(name)} = _nf_s.${q(name)}`)
+  const same = [...load.key, load.scd2.validFrom].map(name => `_nf_t.${q(name)} = _nf_s.${q(name)}`)
   const close = dialect.update(
     target,
     [
@@ -104,7 +104,7 @@ export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
       { column: load.scd2.current, value: 'FALSE' },
       ...stamp,
     ],
-    `${same.join(' AND ')} AND (t.${to} IS NULL OR t.${to} > _nf_s.${effective}) AND _nf_s.${effective} IS NOT NULL`,
+    `${same.join(' AND ')} AND (_nf_t.${to} IS NULL OR _nf_t.${to} > _nf_s.${effective}) AND _nf_s.${effective} IS NOT NULL`,
     follows,
   )
   return { correct, insert, close }

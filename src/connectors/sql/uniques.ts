@@ -42,11 +42,11 @@ export function uniqueClashes(
   }
   if (load.key.length === 0 || removesGone(load)) return [twice]
   const same = (names: string[], alias: string) =>
-    names.map(name => `t.${quote(name)} = ${typed(name, alias)}`).join(' AND ')
+    names.map(name => `_nf_t.${quote(name)} = ${typed(name, alias)}`).join(' AND ')
   return [
     twice,
     {
-      condition: `${set('_nf_s')} AND EXISTS (SELECT 1 FROM ${target} AS t WHERE ${same(columns, '_nf_s')}
+      condition: `${set('_nf_s')} AND EXISTS (SELECT 1 FROM ${target} AS _nf_t WHERE ${same(columns, '_nf_s')}
         AND NOT EXISTS (SELECT 1 FROM (SELECT * FROM ${staged}) AS k WHERE ${same(load.key, 'k')}))`,
       text: `is that of another row that the table has, and ${list} is unique there`,
     },
