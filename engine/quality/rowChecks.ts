@@ -51,10 +51,12 @@ export async function findRows(duck: Duck, check: Check, rows: string, columns: 
   const subject = match.map(
     name => `${quote(`${name} = `)} || coalesce(_nf_c.${quoteName(name)}::VARCHAR, 'NULL')`,
   )
+  // Named, for beside a DISTINCT DuckDB reads all columns of what is joined.
+  const matched = `(SELECT ${[...match.map(quoteName), 'file_row_number'].join(', ')} FROM ${rows})`
   await duck.run(
     `INSERT INTO ${FINDINGS} SELECT _nf_m.file_row_number, ${quote(check.name)},
        ${severity ? '_nf_c.severity::VARCHAR' : quote(REJECT)}, _nf_c.reason::VARCHAR, concat_ws(', ', ${subject.join(', ')})
-     FROM (SELECT DISTINCT * FROM (${stripped(check.sql)}\n)) AS _nf_c LEFT JOIN ${rows} AS _nf_m ON ${on.join(' AND ')}`,
+     FROM (SELECT DISTINCT * FROM (${stripped(check.sql)}\n)) AS _nf_c LEFT JOIN ${matched} AS _nf_m ON ${on.join(' AND ')}`,
   )
   const [wrong] = await duck.rows(
     `SELECT row, severity, reason, subject FROM ${FINDINGS} WHERE check_name = ${quote(check.name)}

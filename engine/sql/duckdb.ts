@@ -21,6 +21,7 @@ export const PARTITIONED_ROWS = 1 << 18
 
 /** COPY's option for Parquet files without dictionaries. */
 export const NO_DICTIONARY = 'DICTIONARY_SIZE_LIMIT 0'
+const isDictionary = (option: string) => option.startsWith('DICTIONARY_SIZE_LIMIT')
 
 /** Rows of a row group, as DuckDB writes them, and where those take too much memory. */
 const USUAL_GROUP = 122_880
@@ -162,7 +163,7 @@ export class Duck {
   async copyTyped(types: string[], sql: string, path: string, ...options: string[]): Promise<void> {
     const floats = types.some(type => /\b(FLOAT|DOUBLE)\b/.test(type))
     const asked = options.filter(isGroupSize).map(option => Number(option.split(' ')[1]))
-    const others = options.filter(option => !isGroupSize(option))
+    const others = options.filter(option => !isGroupSize(option) && !(floats && isDictionary(option)))
     const all = new Set(['FORMAT parquet', ...(floats ? [NO_DICTIONARY] : []), ...others])
     await this.write(sql, path, [...all], Math.min(...asked, GROUP_CELLS / types.length))
   }

@@ -53,6 +53,8 @@ interface FileOptions {
   types?: string[]
   /** Rows of a row group, where the usual number is too large. */
   groupRows?: number
+  /** Values that a column may have in a row group to be written by a dictionary. */
+  dictionary?: number
 }
 
 /** Writes a query's rows as one Parquet file below the staging root. */
@@ -60,10 +62,14 @@ export async function copyFile(
   { duck, root }: Staging,
   sql: string,
   file: string,
-  { compression = 'uncompressed', types, groupRows }: FileOptions = {},
+  { compression = 'uncompressed', types, groupRows, dictionary }: FileOptions = {},
 ): Promise<Part> {
   const known = types ?? (await duck.writtenTypes(sql))
-  const options = [parquetCodec({ compression }), ...(groupRows ? [`ROW_GROUP_SIZE ${groupRows}`] : [])]
+  const options = [
+    parquetCodec({ compression }),
+    ...(groupRows ? [`ROW_GROUP_SIZE ${groupRows}`] : []),
+    ...(dictionary ? [`DICTIONARY_SIZE_LIMIT ${dictionary}`] : []),
+  ]
   await atomicWrite(join(root, file), temporary => duck.copyTyped(known, sql, temporary, ...options))
   return partOf(root, file)
 }

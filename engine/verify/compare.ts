@@ -47,6 +47,8 @@ export interface Comparison {
   extra: boolean
   /** Of how many of the rows the target said that it left them as they were. */
   untouched: number
+  /** Whether the load has made the table: then it has left no column alone. */
+  created?: boolean
   /** The sum of the expected rows, where the target added them up as it sent them. */
   sent?: RowSum | undefined
   /** Entries of a state, where those with a row are the expected rows. */
@@ -75,13 +77,14 @@ export async function compare(
     others: 0,
     wrong: { rows: 0, ranges: 0 },
     differing: [],
-    notes: left.map(({ name }) =>
-      load.insertOnly.includes(name)
-        ? `column ${name} is not compared: the load leaves it alone when a row changes`
-        : `column ${name} is not compared: it does not decide whether a row has changed`,
-    ),
+    notes: [],
   }
-  if (!rows.expected && !rows.gone) return verification
+  const notCompared = left.map(({ name }) =>
+    load.insertOnly.includes(name)
+      ? `column ${name} is not compared: the load leaves it alone when a row changes`
+      : `column ${name} is not compared: it does not decide whether a row has changed`,
+  )
+  if (!rows.expected && !rows.gone) return { ...verification, notes: notCompared }
   const can = await target.verifier!.comparable(load, signal)
   verification.notes.push(...can.notes)
   const readable = can.columns.filter(({ parsed }) => !parsed || how.staged)
@@ -92,9 +95,10 @@ export async function compare(
       )
   const asIs = (name: string): ComparedColumn =>
     readable.find(column => column.name === name) ?? load.columns.find(column => column.name === name)!
-  const whole = left.length === 0 && readable.length === load.columns.length
+  const whole = (left.length === 0 || how.created) && readable.length === load.columns.length
   if (whole && how.sent && (await sumEquals(means, load, readable, rows, how, how.sent, verification)))
     return verification
+  verification.notes.unshift(...notCompared)
   const age = ageColumn(load)
   const sides: Side = {
     key: load.key.map(asIs),

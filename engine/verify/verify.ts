@@ -116,6 +116,7 @@ async function verifyChange(
     staged,
     extra,
     untouched,
+    ...(created && { created }),
     ...(staged && { sent }),
     // Of a change set that is not whole, a state has more rows than are sent.
     ...(!part && whole && { state: change.state }),
