@@ -57,7 +57,7 @@ export const listOf = (key: string[]) => key.map(quoteName).join(', ')
 
 /**
  * Corrections whose key is a later row's are stale; refused are those whose key is none, or of another row of their night.
- * One that holds does not give way to one that is new. `all`: the table's keys, with their night's number, and whether
+ * One that holds does not give way to one that is new, nor both of two that hold to each other. `all`: the table's keys, with their night's number, and whether
  * their rows are good; `found`: that number by the ids of rejected rows.
  */
 export async function judgeKeys(
@@ -74,13 +74,15 @@ export async function judgeKeys(
   const later = 'o._nf_night > g._nf_night'
   const beside = 'o._nf_night = g._nf_night'
   const held = corrections.flatMap(({ id, held }) => (held ? [quote(id)] : []))
+  const other = 'o._nf_same <> g._nf_same AND ((o._nf_held AND o._nf_id < g._nf_id) OR NOT g._nf_held)'
   const judged = await duck.rows(
     `WITH given AS MATERIALIZED (
-         SELECT ${keys}, _nf_id, _nf_night, list_contains([${held.join(', ')}]::VARCHAR[], _nf_id) AS _nf_held
+         SELECT ${keys}, _nf_id, _nf_night, list_contains([${held.join(', ')}]::VARCHAR[], _nf_id) AS _nf_held,
+           ${firstOfEqual(corrections)} AS _nf_same
          FROM (${sql}) JOIN (${found}) USING (_nf_id)),
        known AS MATERIALIZED (SELECT * FROM ${all} SEMI JOIN given USING (${keys})),
        judged AS (SELECT *, ${isAny('known', `${beside} AND o._nf_good`)} AS taken,
-         ${isAny('given', `${beside} AND o._nf_id <> g._nf_id AND (o._nf_held OR NOT g._nf_held)`)} AS twice FROM given AS g)
+         ${isAny('given', `${beside} AND ${other}`)} AS twice FROM given AS g)
      SELECT _nf_id AS id, taken, twice,
        ${isAny('known', later)} OR ${isAny('judged', `${later} AND NOT o.taken AND NOT o.twice`)} AS stale
      FROM judged AS g`,
@@ -103,6 +105,18 @@ export async function judgeKeys(
   if (result.applied.length > 0)
     result.sql = `SELECT * FROM (${sql}) WHERE _nf_id IN (${result.applied.map(quote).join(', ')})`
   return result
+}
+
+/** SQL of the id of the first correction that makes the very same row: these are one row. */
+function firstOfEqual(corrections: Correction[]): string {
+  const firsts = new Map<string, string>()
+  const again = corrections.flatMap(({ id, values }) => {
+    const row = JSON.stringify(Object.entries(values).sort(([one], [next]) => (one < next ? -1 : 1)))
+    const first = firsts.get(row)
+    if (first === undefined) firsts.set(row, id)
+    return first === undefined ? [] : [`${quote(id)}: ${quote(first)}`]
+  })
+  return again.length === 0 ? '_nf_id' : `coalesce(MAP {${again.join(', ')}}[_nf_id], _nf_id)`
 }
 
 /** SQL of an extract's table as models see it: the latest known rows, and corrected ones. */

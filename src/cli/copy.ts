@@ -143,7 +143,8 @@ function withFlag(error: unknown, { from, query }: CopyRequest): unknown {
   const way = isOfFile
     ? 'A copy is given a key of its extract by --set KEY=VALUE.'
     : 'For that, make the copy a job of your own: the same line with --save FOLDER writes its job.yaml.'
-  const isOfOne = from.files === undefined && query === undefined && /\bin extract\./.test(error.hint)
+  const isOfOne =
+    !from.folder && from.files === undefined && query === undefined && /\bin extract\./.test(error.hint)
   const first = isOfOne ? ' It has "*" for all tables: an extract of one begins with from: source.' : ''
   return new EngineError(error.code, error.message, { cause: error, hint: `${error.hint} ${way}${first}` })
 }

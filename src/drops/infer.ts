@@ -11,7 +11,7 @@ import { columnsOf } from './columns.ts'
 import type { DropCursor, Taken } from './cursor.ts'
 import { type FileNames, inspect } from './inspect.ts'
 import { type DropOptions, textFormat } from './options.ts'
-import { type Hashes, select } from './select.ts'
+import { select } from './select.ts'
 import { Spool } from './spool.ts'
 import type { DropStore } from './store.ts'
 import { ValueReader } from './values.ts'
@@ -31,11 +31,10 @@ export async function inferColumns(
   cursor: DropCursor,
   last: LastRead | undefined,
   signal: AbortSignal,
-  hashes: Hashes,
 ): Promise<Column[]> {
   const options = asked as DropOptions
   const where = `${from}.${name}`
-  const { files } = await select(store, where, { ...options, settle: 0 }, cursor, '', signal, hashes)
+  const { files } = await select(store, where, { ...options, settle: 0 }, cursor, '', signal)
   const readable = files.filter(({ bad }) => bad === undefined)
   const spool = new Spool()
   const folder = mkdtempSync(join(spool.folder, 'infer-'))

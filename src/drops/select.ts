@@ -18,9 +18,6 @@ export interface Selection {
   notes: string[]
 }
 
-/** What files had in them when they were last looked at, by name. */
-export type Hashes = Map<string, Taken>
-
 /** All files that options name, in the order that a run reads them; refused or bad ones not. */
 export async function goodFiles(
   store: DropStore,
@@ -40,7 +37,6 @@ export async function select(
   cursor: DropCursor,
   day: string,
   signal?: AbortSignal,
-  hashes: Hashes = new Map(),
 ): Promise<Selection> {
   const notes: string[] = []
   const listing = await listed(store, where, options)
@@ -49,8 +45,7 @@ export async function select(
   const taken = byName(cursor)
   const found: Taken[] = []
   for (const entry of listing.files) {
-    const fresh =
-      options.take === 'all' ? describe(entry) : await ifNew(store, entry, taken.get(entry.name), hashes)
+    const fresh = options.take === 'all' ? describe(entry) : await ifNew(store, entry, taken.get(entry.name))
     if (fresh) found.push(fresh)
   }
   const ready = found.filter(({ name }) => {
@@ -130,21 +125,14 @@ const describe = ({ name, size, mtime, etag, refused }: Entry): Taken => ({
   ...(refused !== undefined && { bad: refused }),
 })
 
-async function ifNew(
-  store: DropStore,
-  entry: Entry,
-  versions: Taken[] = [],
-  hashes: Hashes,
-): Promise<Taken | undefined> {
+async function ifNew(store: DropStore, entry: Entry, versions: Taken[] = []): Promise<Taken | undefined> {
   const answers = versions.map(version => isTaken(entry, version))
   if (answers.includes(true)) return undefined
   const fresh = describe(entry)
   if (entry.etag !== undefined || !store.path || entry.size > HASHED || entry.refused !== undefined)
     return fresh
   try {
-    const known = hashes.get(entry.name)
-    fresh.hash = known && isTaken(entry, known) ? known.hash! : await hashOf(store, entry)
-    hashes.set(entry.name, fresh)
+    fresh.hash = await hashOf(store, entry)
   } catch (error) {
     // Whoever reads it will say so.
     if (!(error instanceof UnopenedFile)) throw error

@@ -18,7 +18,7 @@ import { inferColumns } from './infer.ts'
 import type { DropLaneDescriptor, FileChunk } from './lane.ts'
 import { conflict, type DropOptions } from './options.ts'
 import { type SampleRows, sampleRows } from './sample.ts'
-import { goodFiles, type Hashes, select, shown } from './select.ts'
+import { goodFiles, select, shown } from './select.ts'
 import { Spool, type Told } from './spool.ts'
 import type { DropStore, Entry } from './store.ts'
 
@@ -37,8 +37,6 @@ export interface DropAccess<Access> {
 export class DropSource<Access> implements Source {
   private readonly drop: DropAccess<Access>
   private readonly store: DropStore
-  /** Of files whose columns were looked for: they are read soon after. */
-  private readonly hashes: Hashes = new Map()
 
   constructor(drop: DropAccess<Access>) {
     this.drop = drop
@@ -63,7 +61,7 @@ export class DropSource<Access> implements Source {
       return { ...declared, columns, ...kind }
     }
     const taken = options.take === 'new' ? ((await last?.cursor()) as DropCursor | undefined) : undefined
-    const columns = await inferColumns(this.store, extract, taken ?? { taken: [] }, last, signal, this.hashes)
+    const columns = await inferColumns(this.store, extract, taken ?? { taken: [] }, last, signal)
     return { columns, key: [], ...kind }
   }
 
@@ -107,15 +105,7 @@ export class DropSource<Access> implements Source {
       check: async () => {},
       ranges: async read => {
         const options = read.options as DropOptions
-        const selection = await select(
-          this.store,
-          read.where,
-          options,
-          cursorOf(read),
-          day,
-          signal,
-          this.hashes,
-        )
+        const selection = await select(this.store, read.where, options, cursorOf(read), day, signal)
         selected.set(read.extract, selection)
         return rangesOf(selection.files, lanes)
       },

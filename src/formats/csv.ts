@@ -21,6 +21,8 @@ export interface RowShape {
   header: boolean
   /** Whether each row ends with a delimiter that the header has not; the first row tells. */
   trailing?: boolean
+  /** Of a dump whose rows end in LF alone: how many have a CR before it, which is of their last column. */
+  returns?: number
 }
 
 /**

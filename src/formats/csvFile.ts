@@ -76,6 +76,11 @@ export async function openCsv(
           ? [`has ${counted(unnamed, 'column')} without a name: passed over where they hold nothing`]
           : []),
         ...told,
+        ...(shape.returns
+          ? [
+              `has ${counted(shape.returns, 'row')} that end in a carriage return, as others do not: taken as the end of the last column`,
+            ]
+          : []),
         ...(shape.trailing ? ['ends each row with a delimiter that its header has not: passed over'] : []),
       ],
     }

@@ -20,7 +20,8 @@ const LETTERS: Record<string, number> = { 0: 0, b: 8, t: 9, n: 10, v: 11, f: 12,
  * octal and hexadecimal numbers are those that COPY reads, and no server writes. Rows are handed on as {@link DUMP_SPOOLED}.
  *
  * A CR before the line break is of the break only where it stands before each: MySQL writes one at the end of a text as it is.
- * Fails where it stands before the first, and not before each.
+ * The first row tells, whatever the header has. Fails where it stands before the first, and not before each; rows that end in one
+ * where the first does not are counted.
  */
 export function dumpScan(
   where: string,
@@ -41,11 +42,16 @@ export function dumpScan(
       if (end < 0 && !last) return { rest: from, line }
       const stop = end < 0 ? block.length : end
       const hasCr = stop > from && block[stop - 1] === CR && !isEscaped(block, from, stop - 1, escaping)
-      if (end >= 0) isCrlf ??= hasCr
-      if (end >= 0 && isCrlf && !hasCr) throw mixedBreaks(where, line)
-      const to = end >= 0 && isCrlf ? stop - 1 : stop
+      const bare = hasCr ? stop - 1 : stop
+      const isEnd = bare - from === 2 && block[from] === escaping && block[from + 1] === 46
+      const isRow = !isEnd && bare > from && !shape.header
+      if (isRow && end >= 0) {
+        isCrlf ??= hasCr
+        if (isCrlf && !hasCr) throw mixedBreaks(where, line)
+        if (!isCrlf && hasCr) shape.returns = (shape.returns ?? 0) + 1
+      }
+      const to = end >= 0 && isCrlf !== false ? bare : stop
       if (out.length < (to - from) * 2 + 1024) out = Buffer.alloc((to - from) * 4 + 1024)
-      const isEnd = to - from === 2 && block[from] === escaping && block[from + 1] === 46
       if ((to > from || shape.fields === 1) && !isEnd) row(block, from, to, line)
       for (let at = from; at < stop; at++) if (block[at] === LF) line++
       line++
@@ -119,5 +125,5 @@ const mixedBreaks = (where: string, line: number) =>
     `line ${line} ends in a line feed alone, and those before it in a carriage return, too: it may be of their last column`,
     undefined,
     'DECODE_FAILED',
-    'Have it written with a last column that no carriage return ends, such as a number; or get the file again.',
+    "Have it written with LINES TERMINATED BY '\\n', or with a last column that no carriage return ends, such as a number; or get the file again.",
   )

@@ -64,6 +64,8 @@ export interface ErrorQuery {
   reason?: string
   /** Kept at this time or later, ISO 8601 UTC. */
   since?: string
+  /** As they were at this time. */
+  asOf?: string
   /** Default: all. */
   limit?: number
 }
@@ -161,10 +163,10 @@ export class ErrorRecords {
     )
   }
 
-  /** Closes records that a run had right. */
-  async resolve(ids: string[], run: string, from: ErrorState): Promise<void> {
+  /** Closes records that a run had right, where they are `asOf` then what it had. */
+  async resolve(ids: string[], run: string, from: ErrorState, asOf?: string): Promise<void> {
     for (const some of portions(ids, MOVED_AT_ONCE)) {
-      const { where, values } = conditionsOf({ ids: some, state: from })
+      const { where, values } = conditionsOf({ ids: some, state: from, ...(asOf && { asOf }) })
       await this.database.run(
         `UPDATE error_records SET state = 'resolved', resolved_by = :run, updated_at = :now ${where}`,
         { ...values, run, now: this.now() },
@@ -298,6 +300,7 @@ const CONDITIONS = {
   key: 'row_key = :key',
   reason: `lower(check_name || ' ' || reason) LIKE lower(:reason) ESCAPE '!'`,
   since: 'created_at >= :since',
+  asOf: 'updated_at <= :asOf',
 }
 
 function conditionsOf({ ids, reason, ...wanted }: Omit<ErrorQuery, 'limit'>) {

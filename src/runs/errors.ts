@@ -259,29 +259,33 @@ export async function correctedOf(context: RunContext, { tables }: Outcome): Pro
   return found
 }
 
-/** What became of the records that were queued, once the run is loaded. Repeated, it changes nothing. */
+/**
+ * What became of the records that were queued, once the run is loaded. Repeated, it changes nothing. What was queued otherwise
+ * since the run began waits for the next one.
+ */
 export async function settleErrors(
   metadata: Metadata,
-  run: string,
+  { run, began }: { run: string; began: Date },
   corrected: Map<string, Corrected>,
   queued: ErrorRecord[],
   again: Map<string, JudgedAgain>,
   note: (text: string) => void,
 ): Promise<void> {
   const { errors } = metadata
+  const asOf = began.toISOString()
   for (const [name, { applied, refused, stale }] of corrected) {
-    await errors.moveAll({ ids: applied }, 'queued', 'reprocessed')
+    await errors.moveAll({ ids: applied, asOf }, 'queued', 'reprocessed')
     for (const { id, reason } of refused) note(`${name}: the correction of ${id} is refused: ${reason}`)
     for (const from of ['queued', 'reprocessed'] as const) {
-      await errors.moveAll({ ids: refused.map(({ id }) => id) }, from, 'open')
+      await errors.moveAll({ ids: refused.map(({ id }) => id), asOf }, from, 'open')
       // The source changed the row or took it away: what it is now was judged by itself.
-      await errors.resolve(stale, run, from)
+      await errors.resolve(stale, run, from, asOf)
     }
   }
   const right = new Set([...again.values()].flatMap(each => each.right))
   const plain = queued.filter(({ correction }) => !correction).map(({ id }) => id)
   for (const [isRight, ids] of Map.groupBy(plain, id => right.has(id)))
-    await errors.moveAll({ ids }, 'queued', isRight ? 'reprocessed' : 'open')
+    await errors.moveAll({ ids, asOf }, 'queued', isRight ? 'reprocessed' : 'open')
   for (const [name, { unread }] of again)
     if (unread.length > 0)
       note(

@@ -93,7 +93,8 @@ export async function finishRun(
   const isLoaded = isDone(status)
   try {
     if (isLoaded && rejects) {
-      await settleErrors(metadata, run, rejects.corrected, rejects.queued, rejects.again, progress.note)
+      const taken = { run, began: held.started }
+      await settleErrors(metadata, taken, rejects.corrected, rejects.queued, rejects.again, progress.note)
       await metadata.errors.resolve(rejects.resolved, run, 'open')
     }
     if (isLoaded) await metadata.checkpoints.clear(run)

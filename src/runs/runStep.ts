@@ -217,10 +217,14 @@ async function perform(options: StepOptions, held: HeldRun, reached: Reached): P
   const tasks = taskGraph(spec, (await graphOf(context.duck, spec)).models)
   const isOwn = doneBy(step, tasks)
   const stillMissing = () => notDone(record.run, metadata, step, tasks, isOwn)
-  // Where all is done, what the job says now is of its next run.
-  if (record.spec_hash !== spec.hash && (step !== 'finish' || (await stillMissing()) !== undefined))
+  const basis = await basisOf(metadata, record.run)
+  // Where all that the run began with is done, what the job says now is of its next run.
+  const isDone = async () =>
+    Object.keys(basis?.fingerprints ?? {}).every(task => tasks.has(task)) &&
+    (await stillMissing()) === undefined
+  if (record.spec_hash !== spec.hash && (step !== 'finish' || !(await isDone())))
     await invalidateChanged(context, metadata, record, tasks, undefined)
-  if (!(await basisOf(metadata, record.run))) await keepBasis(metadata, record, spec, tasks)
+  if (!basis) await keepBasis(metadata, record, spec, tasks)
   const missing = await stillMissing()
   if (missing !== undefined && step !== 'finish')
     throw new EngineError(

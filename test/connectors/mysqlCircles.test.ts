@@ -96,6 +96,22 @@ describe('values that others may refer to change', () => {
     assert.deepEqual(await read('SELECT * FROM t ORDER BY id'), ['1 9', '3 NULL', '9 3'])
   })
 
+  test('a row goes whose own key refers, and keeps it until it is found', async () => {
+    await fresh(
+      `CREATE TABLE t (node int, parent int, name varchar(9), KEY (node), UNIQUE (node, parent), FOREIGN KEY (parent) REFERENCES t (node));
+        INSERT INTO t VALUES (1, 1, 'root'), (2, 1, 'gone'), (3, 1, 'stays')`,
+    )
+    const gone = {
+      rows: "SELECT 0::INT AS node, 0::INT AS parent, '' AS name WHERE FALSE",
+      keys: 'SELECT 2::INT AS node, 1::INT AS parent',
+    }
+    assert.equal(
+      await load('L1', { key: ['node', 'parent'], deletes: 'hard', whole: false }, gone),
+      '0 0 1 0',
+    )
+    assert.deepEqual(await read('SELECT * FROM t ORDER BY node'), ['1 1 root', '3 1 stays'])
+  })
+
   test('random edits of a tree give what was staged', async () => {
     const person = fc.record({
       id: fc.integer({ min: 1, max: 5 }),

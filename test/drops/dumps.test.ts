@@ -61,3 +61,19 @@ test('mariadb: lines that end in CR and LF are read as written, and refused wher
   await assert.rejects(textsOf(await written('mariadb', ['abc\r', 'plain'])), refused)
   await assert.rejects(textsOf(await written('mariadb', ['plain', 'a\nb'], '\\r\\n')), refused)
 })
+
+test('the first row tells how lines end, not the header; what stands at the end of others is told', async () => {
+  const named = { ...options, header: true }
+  const cases: [what: string, text: string, texts: string[], note?: RegExp][] = [
+    ['a header of another', 'id\tx\n1\ta\r\n2\tb\r\n', ['a', 'b']],
+    ['a header of a program', 'id\tx\r\n1\ta\n2\tb\r\n', ['a', 'b\r'], /1 row that end in a carriage return/],
+    ['an empty line and an end', 'id\tx\r\n1\ta\r\n\n2\tb\r\n\\.\n', ['a', 'b']],
+    ['an empty line first', '\r\nid\tx\r\n\r\n1\ta\r\n', ['a']],
+    ['one after another', 'id\tx\n1\ta\n2\tb\r\n3\tc\r\n', ['a', 'b\r', 'c\r'], /2 rows that end/],
+  ]
+  for (const [what, text, texts, note] of cases) {
+    const { rows, rejected, notes } = await read({ 'x.tsv': text }, named)
+    assert.deepEqual([rows.map(([, x]) => x), rejected], [texts, []], what)
+    assert.match(notes.join('\n'), note ?? /^$/, what)
+  }
+})

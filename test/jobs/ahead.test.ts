@@ -118,6 +118,20 @@ test('a table that keeps more than its rows becomes that as they lie: when they 
   await source.query("INSERT INTO plain VALUES (6, 'back', 1)")
 })
 
+test('a table has no rights that are given on tables where it was staged', async () => {
+  await target.query(
+    'CREATE SCHEMA IF NOT EXISTS nightfreight; ALTER DEFAULT PRIVILEGES IN SCHEMA nightfreight GRANT SELECT ON TABLES TO PUBLIC',
+  )
+  const job = await smallJob({ after }, 'ahead_rights', {
+    'job.yaml': yaml('plain').replace('plain: { to: to', 'private: { to: to'),
+  })
+  assert.equal((await job.run()).error, undefined)
+  await target.query('ALTER DEFAULT PRIVILEGES IN SCHEMA nightfreight REVOKE SELECT ON TABLES FROM PUBLIC')
+  assert.deepEqual(await target.query("SELECT relacl AS rights FROM pg_class WHERE relname = 'private'"), [
+    { rights: null },
+  ])
+})
+
 test('what turns out to be too much is not loaded: rows that give way to another of their key', async () => {
   const job = await smallJob({ after }, 'ahead_twice', {
     'job.yaml': yaml('twice', ', on_duplicate: quarantine'),

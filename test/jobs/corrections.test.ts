@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
+import { UNCLOSED } from '../../src/metadata/errorRecords.ts'
 import { notesInto, smallJob } from './small.ts'
 
 const COLUMNS = '{ id: INTEGER, amount: INTEGER, note: VARCHAR }'
@@ -34,7 +35,13 @@ async function drop(t: TestContext, name: string, { yaml = TYPED, models = {} } 
     (await errors.list({ job: name, limit: 99 })).find(({ record }) => record.note === note)!
   const put = (file: number, lines: string[]) =>
     writeFileSync(join(job.folder, `drop/o${file}.csv`), `${['id,amount,note', ...lines].join('\n')}\n`)
+  const nightWith = async (finished: (task: string) => void) => {
+    const notes: string[] = []
+    assert.equal((await job.run({ progress: { ...notesInto(notes), finished } })).error, undefined)
+    return notes.filter(note => note.includes('correction')).join('\n')
+  }
   return {
+    nightWith,
     cli: job.cli,
     folder: job.folder,
     recordOf,
@@ -42,12 +49,10 @@ async function drop(t: TestContext, name: string, { yaml = TYPED, models = {} } 
     rewrite: (...lines: string[]) => put(1, lines),
     night: async (...lines: string[]) => {
       if (lines.length > 0) put(++files, lines)
-      const notes: string[] = []
-      assert.equal((await job.run({ progress: notesInto(notes) })).error, undefined)
-      return notes.filter(note => note.includes('correction')).join('\n')
+      return nightWith(() => {})
     },
     correct: async (note: string, values: Record<string, string | null>) => {
-      await errors.queueCorrected(new Map([[(await recordOf(note)).id, values]]))
+      await errors.queueCorrected(new Map([[(await recordOf(note)).id, values]]), UNCLOSED)
     },
     stateOf: async (note: string) => (await recordOf(note)).state,
     table: async (columns = 'id, amount') => {
@@ -250,4 +255,32 @@ test('a correction of an extract without a key, which its checks judge, is resol
   rewrite('1,10,a', '2,51,b2')
   assert.equal(await night(), '')
   assert.deepEqual([await table(), await stateOf('b')], ['1:10 2:51', 'resolved'])
+})
+
+test('corrections of a model that make one row of two are one row', async t => {
+  const { night, correct, table, stateOf } = await drop(t, 'model_twins', MODEL)
+  await night('1,10,a', '2,500,b', '2,600,c')
+  await correct('b', { amount: '50', note: 'b' })
+  await correct('c', { amount: '50', note: 'b' })
+  assert.equal(await night(), '')
+  assert.equal(await table(), '1:10 2:50')
+  assert.deepEqual([await stateOf('b'), await stateOf('c')], ['reprocessed', 'reprocessed'])
+  assert.equal(await night(), '')
+  assert.equal(await table(), '1:10 2:50')
+})
+
+test('a correction that is queued otherwise while a run goes on waits for the next one', async t => {
+  const { night, nightWith, correct, table, stateOf } = await drop(t, 'meanwhile')
+  await night('1,10,a', ',40,b', ',50,c')
+  await correct('b', { id: '1' })
+  await correct('c', { id: '5' })
+  let queued: Promise<unknown> | undefined
+  const notes = await nightWith(task => {
+    if (task === 'diff.orders') queued = Promise.all([correct('b', { id: '2' }), correct('c', { id: '3' })])
+  })
+  await queued
+  assert.match(notes, /id = 1 is the key of a row that came with it/)
+  assert.deepEqual([await stateOf('b'), await stateOf('c')], ['queued', 'queued'])
+  await night()
+  assert.equal(await table('id, amount'), '1:10 2:40 3:50 5:50')
 })

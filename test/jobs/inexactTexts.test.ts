@@ -133,3 +133,29 @@ for (const family of Object.keys(TYPES) as Family[]) {
     assert.deepEqual(await ids(), [])
   })
 }
+
+test('postgres before 16: who may make nothing temporary is told so where texts are parsed, and loads others', async t => {
+  const warehouse = await olderPostgres(t)
+  const role = `untemporary_${process.pid}`
+  await warehouse.query(`CREATE ROLE ${role} LOGIN PASSWORD 'p'; REVOKE TEMPORARY ON DATABASE ${warehouse.name} FROM PUBLIC;
+    GRANT CREATE ON DATABASE ${warehouse.name} TO ${role};
+    CREATE TABLE plain (id int PRIMARY KEY, v varchar(3)); CREATE TABLE parsed (id int PRIMARY KEY, v interval);
+    GRANT ALL ON plain, parsed TO ${role}`)
+  const url = Object.assign(new URL(warehouse.url), { username: role, password: 'p' }).href
+  const job = await smallJob(t, 'untemporary', { 'in/t.csv': 'id,v\n1,1 h\n2,1 hour\n' })
+  const load = async (table: string) => {
+    job.yaml(`connections: { s: "file:in", w: "${url}" }
+extract: { t: { from: s, files: t.csv, take: all, key: id, schema: { id: INTEGER, v: VARCHAR } } }
+load: { ${table}: { to: w, from: t, key: id, on_bad_row: quarantine } }
+quality: { max_error_rate: 1 }
+resources: { memory: 300MB, threads: 1 }
+`)
+    return job.run({ fresh: true })
+  }
+  const plain = await load('plain')
+  assert.equal(plain.error, undefined, String(plain.error))
+  assert.equal(plain.outcome.accounts.loads[0]!.rejected, 1)
+  const { error } = await load('parsed')
+  assert.match(String(error), /temporary schema, which may not be made/)
+  assert.match(String((error as { hint?: string }).hint), /^GRANT TEMPORARY ON DATABASE/)
+})

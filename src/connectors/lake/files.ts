@@ -13,8 +13,9 @@ import type { DataFile } from './log.ts'
 /** Column of {@link tableSql} with the path that a row was read from. */
 export const FILE = '_nf_file'
 
-/** Only a load of all rows looks at none of the files that are there. */
-const REFRESH = 'Restore it from a backup, or have all rows loaded anew: nightfreight run JOB --full-refresh.'
+/** Only a load that mirrors all rows can do without the files that are there. */
+const REFRESH =
+  'Restore it from a backup, or have all rows loaded anew by a load of mode replace: nightfreight run JOB --full-refresh. In another mode, write mode: replace in the load for that run: what the source has no more is then gone from the table.'
 
 /** Files fetched at a time. */
 const AT_ONCE = 6

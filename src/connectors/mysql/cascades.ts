@@ -7,7 +7,7 @@ import { ask, type Session } from './connect.ts'
 import type { ForeignKey } from './foreignKeys.ts'
 import { identifier } from './types.ts'
 
-/** For loads of a commit what refers to their tables, by `keys`, all of the server's; `staged`: SQL of whether a load brings the row `t` of its table. In the transaction of `session`. */
+/** For loads of a commit what refers to their tables, by `keys`, all of the server's; `staged`: SQL of whether a load brings the row `_nf_t` of its table. In the transaction of `session`. */
 export function referrers(
   session: Session,
   name: string,

@@ -27,7 +27,7 @@ export interface LoadTables {
   now: string
 }
 
-// In all SQL here `t` is the target, `_nf_s` the staged rows, `k` the staged keys. STRAIGHT_JOIN reads tables in the
+// In all SQL here `_nf_t` is the target, `_nf_s` the staged rows, `k` the staged keys. STRAIGHT_JOIN reads tables in the
 // order written: fresh staging tables have no statistics that the server could go by.
 
 const text = (column: string, { table }: LoadTables) => {
@@ -177,7 +177,7 @@ export function deleteSql(load: StagedLoad, tables: LoadTables, runAt: Date): st
     return `UPDATE ${from} SET ${set.join(', ')} WHERE ${where} AND ${to} IS NULL`
   }
   const marked = markColumn(load)
-  if (marked === undefined) return `DELETE t FROM ${from} WHERE ${where}`
+  if (marked === undefined) return `DELETE _nf_t FROM ${from} WHERE ${where}`
   const mark = `_nf_t.${identifier(marked)}`
   const set = [`${mark} = ${tables.now}`, ...stamp(load, tables)]
   return `UPDATE ${from} SET ${set.join(', ')} WHERE ${where} AND ${mark} IS NULL`

@@ -63,7 +63,10 @@ export function parted(
     const { child, parent, columns } = key
     const load = loads.find(({ table }) => table === child.name)!
     const tables = tablesOf.get(load)!
-    const free = columns.filter(name => columnNamed(tables.table.columns, name)?.nullable === 'YES')
+    // Without its key a row would not be found to go.
+    const free = columns.filter(
+      name => columnNamed(tables.table.columns, name)?.nullable === 'YES' && !hasName(load.key, name),
+    )
     if (loops.includes(key) && free.length > 0) {
       const sql = apartSql(load, tables, free)
       if (sql) apart.push({ load, sql })

@@ -8,7 +8,7 @@ import type { TargetSession } from './session.ts'
 export interface KeyClashSql {
   /** Staged rows with the target's key columns, a text of the key, and a number that orders equal ones. */
   grouped(staging: string, more?: string): string
-  /** Condition of a join of `staging AS _nf_s` with the target as `t`. */
+  /** Condition of a join of `staging AS _nf_s` with the target as `_nf_t`. */
   withTarget: string
   /** SQL text of a row's key. */
   shown(from: string): string

@@ -23,21 +23,47 @@ const MAKE_CHECK = `CREATE OR REPLACE FUNCTION ${OLDER_CHECK}(value text, type t
     RETURN false;
   END $$`
 
-/** The function of a text and a type's name that tells whether the type takes the text. */
-export async function inputCheck(session: TargetSession): Promise<string> {
-  const { rows } = await session.query(`SELECT to_regprocedure('${INPUT_CHECK}(text, text)') AS there`)
-  if (rows[0]!.there !== null) return INPUT_CHECK
-  await session.query(MAKE_CHECK)
-  return OLDER_CHECK
+/** What a column refuses of the values that a load brings for it. */
+interface Refusal {
+  name: string
+  column: TargetColumn
+  /** SQL condition of staged values. */
+  condition: string
 }
 
-/** SQL condition of staged values that a column refuses; undefined where it takes them all. `check`: {@link inputCheck}. */
-export function rejectSql(
-  brought: Brought,
-  column: TargetColumn,
-  value: string,
-  check: string,
-): string | undefined {
+/** What columns refuse of staged values; those that take them all are left out. */
+export async function refusals(
+  session: TargetSession,
+  load: Pick<StagedLoad, 'columns'>,
+  columns: TargetColumn[],
+): Promise<Refusal[]> {
+  const by = (check: string) =>
+    load.columns.flatMap((brought): Refusal[] => {
+      const { name } = brought
+      const column = columnCalled(columns, name)
+      const condition = column && rejectSql(brought, column, quoteIdent(name), check)
+      return condition ? [{ name, column, condition }] : []
+    })
+  const usual = by(INPUT_CHECK)
+  if (!usual.some(({ condition }) => condition.includes(INPUT_CHECK))) return usual
+  const { rows } = await session.query(`SELECT to_regprocedure('${INPUT_CHECK}(text, text)') AS there`)
+  if (rows[0]!.there !== null) return usual
+  await session.query(MAKE_CHECK).catch(error => {
+    if (!(error instanceof EngineError) || error.code !== 'PERMISSION_DENIED') throw error
+    throw new EngineError(
+      'PERMISSION_DENIED',
+      `${session.access.name}: which texts a type takes is asked by a function in the session's temporary schema, which may not be made`,
+      {
+        cause: error,
+        hint: 'GRANT TEMPORARY ON DATABASE … TO the user of this connection; from Postgres 16 on none is needed.',
+      },
+    )
+  })
+  return by(OLDER_CHECK)
+}
+
+/** SQL condition of staged values that a column refuses; undefined where it takes them all. */
+function rejectSql(brought: Brought, column: TargetColumn, value: string, check: string): string | undefined {
   const own = ofType(brought, column, value, check)
   if (!column.domain) return own
   const ofDomain = `NOT ${check}(${value}::text, ${quoteLiteral(column.domain)})`
@@ -101,12 +127,7 @@ export async function findReject(
   staging: string,
   where: string,
 ): Promise<EngineError | undefined> {
-  const check = await inputCheck(session)
-  for (const brought of load.columns) {
-    const { name } = brought
-    const column = columnCalled(columns, name)!
-    const condition = rejectSql(brought, column, quoteIdent(name), check)
-    if (!condition) continue
+  for (const { name, column, condition } of await refusals(session, load, columns)) {
     const key = load.key.map(part => `${quoteLiteral(`${part} `)} || ${shownKey(load, part)}`)
     const { rows } = await session.query(
       `SELECT left(${quoteIdent(name)}::text, 100) AS value, count(*) OVER () AS n, concat_ws(', ', ${['NULL', ...key].join(', ')}) AS key

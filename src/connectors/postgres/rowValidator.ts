@@ -15,7 +15,7 @@ import { keyClashSql } from './keyClash.ts'
 import { columnCalled, expressions, stagingType } from './merge.ts'
 import { strayBlanks } from './padding.ts'
 import { readableSql } from './readable.ts'
-import { inputCheck, rejectSql } from './rejectedRow.ts'
+import { refusals } from './rejectedRow.ts'
 import type { TargetSession } from './session.ts'
 import { copyParts, stagingName } from './staging.ts'
 import { ensureState, ownComment, targetColumns } from './state.ts'
@@ -100,17 +100,11 @@ export class PostgresRowValidator implements RowValidator {
         )
         for (const row of rows) rejects.push({ row: Number(row.row), reason: row.reason! })
       }
-      const check = await inputCheck(this.session)
-      for (const brought of load.columns) {
-        const { name } = brought
-        const column = columnCalled(found, name)
-        const condition = column && rejectSql(brought, column, quoteIdent(name), check)
-        if (condition)
-          await take(
-            condition,
-            `${quoteLiteral(`${name}: `)} || quote_literal(left(${quoteIdent(name)}::text, 100)) || ${quoteLiteral(` does not fit ${column.domain ?? column.native}`)}`,
-          )
-      }
+      for (const { name, column, condition } of await refusals(this.session, load, found))
+        await take(
+          condition,
+          `${quoteLiteral(`${name}: `)} || quote_literal(left(${quoteIdent(name)}::text, 100)) || ${quoteLiteral(` does not fit ${column.domain ?? column.native}`)}`,
+        )
       for (const { column, condition, fault } of strayBlanks(load, found))
         await take(condition, `${shownValues([column.name])} || ${quoteLiteral(` ${fault}`)}`)
       for (const { name, notNull } of found)

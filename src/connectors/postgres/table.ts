@@ -15,7 +15,7 @@ export const DIALECT = standard(quoteIdent, stagingType)
 /**
  * Whether a load's staging table can become its table, so that no row is written twice: there is none yet, its columns have
  * types that take the same bytes as those that they are staged in, what it has beside them is the same in all rows, and nobody
- * has granted anything on tables to come.
+ * has granted anything on tables to come, there or where it is staged.
  */
 export async function canAdopt(
   session: TargetSession,
@@ -31,7 +31,7 @@ export async function canAdopt(
   if (!plain || load.mode === 'scd2' || load.mode === 'partition') return false
   const { rows } = await session.query(
     `SELECT 1 FROM pg_default_acl WHERE defaclobjtype = 'r'
-       AND (defaclnamespace = 0 OR defaclnamespace = to_regnamespace(${table ? '$1' : 'quote_ident(current_schema())'}))`,
+       AND (defaclnamespace IN (0, to_regnamespace('nightfreight')) OR defaclnamespace = to_regnamespace(${table ? '$1' : 'quote_ident(current_schema())'}))`,
     table ? [quoteIdent(schema!)] : [],
     signal,
   )

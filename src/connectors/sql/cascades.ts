@@ -140,7 +140,7 @@ export class Referring {
     return names => `SELECT ${this.list(names)} FROM (${all}) AS _nf_t`
   }
 
-  /** Condition on a row `t` that refers: it is not itself about to be deleted. */
+  /** Condition on a row `_nf_t` that refers: it is not itself about to be deleted. */
   private stays({ own }: ReferringKey, gone: GoneRows): string {
     if (!own) return ''
     const { key } = this.load

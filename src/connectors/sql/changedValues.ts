@@ -60,7 +60,7 @@ export async function changedLines(
   return lines
 }
 
-/** Condition on a row `t` of the table of a load: it gives the row its values of `columns`; `staged`: the row is among its rows. */
+/** Condition on a row `_nf_t` of the table of a load: it gives the row its values of `columns`; `staged`: the row is among its rows. */
 export async function givenSql(
   load: StagedLoad,
   columns: string[],

@@ -3,7 +3,7 @@ import { periodType } from '../../../engine/contracts/ownColumns.ts'
 import { endColumn, goneRows, markColumn } from '../../../engine/contracts/semantics.ts'
 import { type Assignment, type LoadTables, sameKey, staged } from './dialect.ts'
 
-/** Condition on a target row `t`: it is gone, and not yet marked or ended; undefined where none is. */
+/** Condition on a target row `_nf_t`: it is gone, and not yet marked or ended; undefined where none is. */
 function goneSql(load: StagedLoad, tables: LoadTables): string | undefined {
   const among = (table: string, alias: string, same = sameKey(load, tables, '_nf_t', alias)) =>
     `EXISTS (SELECT 1 FROM ${table} AS ${alias} WHERE ${same})`
@@ -21,14 +21,14 @@ function goneSql(load: StagedLoad, tables: LoadTables): string | undefined {
   }
 }
 
-/** Condition on a target row `t`: it counts as there. */
+/** Condition on a target row `_nf_t`: it counts as there. */
 export function liveSql(load: StagedLoad, { dialect }: LoadTables): string {
   const end = endColumn(load)
   return end === undefined ? 'TRUE' : `_nf_t.${dialect.quote(end)} IS NULL`
 }
 
 /**
- * Deletes, marks or ends the rows that are gone, and counts them; undefined where none are looked for. `removed`: which rows `t`
+ * Deletes, marks or ends the rows that are gone, and counts them; undefined where none are looked for. `removed`: which rows `_nf_t`
  * leave the table, where they do.
  */
 export function deleteSql(
@@ -54,7 +54,7 @@ export function deleteSql(
   return { change: dialect.update(target, set, gone), count }
 }
 
-/** Condition on a target row `t`: its partition is one of those staged. */
+/** Condition on a target row `_nf_t`: its partition is one of those staged. */
 function samePartition({ partitionBy }: StagedLoad, tables: LoadTables): string {
   return partitionBy
     .map(name => {

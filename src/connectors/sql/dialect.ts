@@ -2,7 +2,7 @@ import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
 import { endColumn } from '../../../engine/contracts/semantics.ts'
 import type { LogicalType } from '../../../engine/types/logical.ts'
 
-/** How a database writes what the load modes do. Target rows are `t`, staged rows `_nf_s`, staged keys `k`. */
+/** How a database writes what the load modes do. Target rows are `_nf_t`, staged rows `_nf_s`, staged keys `k`. */
 export interface Dialect {
   quote(name: string): string
   /** Whether two expressions are equal or both NULL. */
@@ -84,7 +84,7 @@ export function sameKey(
     .join(' AND ')
 }
 
-/** Whether staged row `_nf_s` is older than target row `t`, by the load's `newer`. */
+/** Whether staged row `_nf_s` is older than target row `_nf_t`, by the load's `newer`. */
 export function olderSql({ newer }: StagedLoad, tables: LoadTables): string {
   const order = (expression: string) => tables.order?.(newer!, expression) ?? expression
   return older(order(staged(tables, newer!)), order(`_nf_t.${tables.dialect.quote(newer!)}`))

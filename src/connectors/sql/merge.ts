@@ -20,7 +20,7 @@ export function updateSql(load: StagedLoad, tables: LoadTables): string | undefi
   return tables.dialect.update(tables.target, set, matched(load, tables), tables.staging)
 }
 
-/** SQL of the rows `t` that {@link updateSql} changes in one of `changed`, columns that it sets; as they are before. */
+/** SQL of the rows `_nf_t` that {@link updateSql} changes in one of `changed`, columns that it sets; as they are before. */
 export const changingRows =
   (load: StagedLoad, tables: LoadTables): ChangingRows =>
   changed =>
@@ -28,7 +28,7 @@ export const changingRows =
     `SELECT ${columns.map(name => `_nf_t.${tables.dialect.quote(name)}`).join(', ')} FROM ${tables.target} AS _nf_t, ${tables.staging} AS _nf_s
       WHERE ${matched(load, tables)} AND ${differing(tables, changed)}`
 
-/** Condition on a target row `t` and a staged row `_nf_s`: the one takes the values of the other. */
+/** Condition on a target row `_nf_t` and a staged row `_nf_s`: the one takes the values of the other. */
 function matched(load: StagedLoad, tables: LoadTables): string {
   const mark = markColumn(load)
   const differs = differing(tables, decidingColumns(load))

@@ -17,7 +17,7 @@ export interface ReferringKey {
   to: string[]
   /** Whether the job loads the table: in this commit, or in another. */
   loaded?: 'here' | 'elsewhere'
-  /** Of a table that is loaded here: the condition on its row `t` that this gives it its values of `columns`. */
+  /** Of a table that is loaded here: the condition on its row `_nf_t` that this gives it its values of `columns`. */
   given?(): Promise<string>
   /** Whether the table refers to itself. */
   own: boolean
