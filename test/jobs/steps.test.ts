@@ -200,7 +200,7 @@ load: { rows: { to: wh, from: rows, key: id } }
   for (const step of steps) await job.step('fewer', step)
   job.yaml(yaml('nothing').replaceAll('rows:', 'others:').replaceAll('from: rows', 'from: others'))
   const fewer = await job.step('fewer', 'finish')
-  assert.equal((fewer.result?.error as { code?: string }).code, 'JOB_CHANGED')
+  assert.equal((fewer.result!.error as { code?: string }).code, 'JOB_CHANGED')
   job.yaml(yaml('nothing'))
   for (const step of steps.slice(0, 4)) await job.step('second', step)
   job.yaml(yaml('nil'))

@@ -42,10 +42,12 @@ import {
   adoptedColumns,
   adoptTable,
   alterTable,
+  analyzeTable,
   canAdopt,
   createTable,
   DIALECT,
   finishTable,
+  LITTLE,
 } from './table.ts'
 import { tableIds } from './tableIds.ts'
 import { FAMILY } from './types.ts'
@@ -178,7 +180,7 @@ export class PostgresTarget implements Target {
       const exists = await this.check(load)
       const { rows, keys } = stagingNames(this.session, commit.loadId, load)
       if (!exists && this.adoptable.has(rows)) continue
-      await this.session.query(`ANALYZE ${rows}, ${keys}`, [], signal).catch(async error => {
+      await this.session.query(`${LITTLE}; ANALYZE ${rows}, ${keys}`, [], signal).catch(async error => {
         // A repeat finds its staging tables gone: committed() below knows why.
         if (!(await this.committed(commit.loadId, signal))) throw error
       })
@@ -335,8 +337,7 @@ export class PostgresTarget implements Target {
     const end = await applyLoad(load, commit.runAt, tables, executor, created, between)
     if (created) {
       await finishTable(this.session, load, where, signal)
-      // The planner knows nothing of a table that autovacuum has not seen yet.
-      await query(`ANALYZE ${target}`)
+      await analyzeTable(this.session, load, where, signal)
     }
     return async () => {
       const counts = await end()
@@ -358,8 +359,7 @@ export class PostgresTarget implements Target {
       this.verifier.know(commit.loadId, load, await sumStaged(this.session, staging, load, request, signal))
     await adoptTable(this.session, load, staging, signal)
     await finishTable(this.session, load, where, signal)
-    // The planner knows nothing of a table that autovacuum has not seen yet.
-    await this.session.query(`ANALYZE ${quoteTable(load.table)}`, [], signal, where)
+    await analyzeTable(this.session, load, where, signal)
     const counts = { ...none(load), inserted: request.rows }
     const rows = await noteStanding(this.session, load, counts, commit, signal, request.rows)
     return { ...counts, rows, created: true }
