@@ -5,7 +5,7 @@ import { seenSql, seenType, stagedType } from '../../../engine/types/duckType.ts
 import { type Column, columnNamed, typeFromName, typeName } from '../../../engine/types/logical.ts'
 import { fieldsOf, sameType } from '../../../engine/types/nestedType.ts'
 import { widens } from '../../../engine/types/widen.ts'
-import { type Dialect, standard } from '../sql/dialect.ts'
+import { type Dialect, duckdbDiffers, standard } from '../sql/dialect.ts'
 import { nameParts } from '../sql/names.ts'
 
 // How a load's columns and those of its table go together.
@@ -32,11 +32,9 @@ export function expressions(load: PlannedLoad, columns: Column[], folds: boolean
       const type = typeFromName(native(name))
       // What DuckDB takes for equal may be different: an interval of 1 day and of 24 hours.
       if (!type) return `CAST(${target} AS VARCHAR) IS DISTINCT FROM CAST(${staged} AS VARCHAR)`
-      if (type.kind === 'float')
-        return `(${target} IS DISTINCT FROM ${staged} OR coalesce(${target} = 0 AND signbit(${target}) <> signbit(${staged}), false))`
       return folded(name)
         ? `encode(${target}) IS DISTINCT FROM encode(${staged})`
-        : `${target} IS DISTINCT FROM ${staged}`
+        : duckdbDiffers(type, target, staged)
     },
     identical: (name: string, target: string, staged: string) =>
       folded(name) ? `encode(${target}) = encode(${staged})` : undefined,

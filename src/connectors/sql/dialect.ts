@@ -1,6 +1,6 @@
 import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
 import { endColumn } from '../../../engine/contracts/semantics.ts'
-import type { LogicalType } from '../../../engine/types/logical.ts'
+import { type LogicalType, typeName } from '../../../engine/types/logical.ts'
 
 /** How a database writes what the load modes do. Target rows are `_nf_t`, staged rows `_nf_s`, staged keys `k`. */
 export interface Dialect {
@@ -115,8 +115,12 @@ export const standard = (quote: (name: string) => string, type: (type: LogicalTy
   instant: (at, kind) => `CAST(TIMESTAMPTZ '${at.toISOString()}' AS ${type(kind)})`,
 })
 
-/** Whether two values of DuckDB differ: it takes minus zero for zero. */
-export const duckdbDiffers = ({ kind }: LogicalType, a: string, b: string) =>
-  kind === 'float'
-    ? `(${a} IS DISTINCT FROM ${b} OR coalesce(${a} = 0 AND signbit(${a}) <> signbit(${b}), false))`
+/** Whether two values of DuckDB differ: it takes minus zero for zero, within others, too. */
+export function duckdbDiffers(type: LogicalType, a: string, b: string): string {
+  if (type.kind === 'float')
+    return `(${a} IS DISTINCT FROM ${b} OR coalesce(${a} = 0 AND signbit(${a}) <> signbit(${b}), false))`
+  const hasZeros = type.kind === 'nested' && /\b(FLOAT|DOUBLE)\b/.test(typeName(type))
+  return hasZeros
+    ? `CAST(${a} AS VARCHAR) IS DISTINCT FROM CAST(${b} AS VARCHAR)`
     : `${a} IS DISTINCT FROM ${b}`
+}
