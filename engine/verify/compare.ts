@@ -15,7 +15,7 @@ import { filesSql } from '../staging/read.ts'
 import { typeName } from '../types/logical.ts'
 import { findings, type RangeFinding, VERIFY_COLUMNS } from './findings.ts'
 import { compareKeyless } from './keyless.ts'
-import type { Verification } from './result.ts'
+import { nothingCompared, type Verification } from './result.ts'
 import { canonical, narrowed, rowSum, rowTotal, totalSql } from './rowSum.ts'
 import { entriesWithRow, stateSum } from './stateSum.ts'
 
@@ -65,20 +65,7 @@ export async function compare(
   const { duck, root, target, signal, loadId, folder } = means
   const deciding = decidingColumns(load)
   const left = load.columns.filter(({ name }) => !deciding.includes(name) && !load.key.includes(name))
-  const verification: Verification = {
-    table: load.table,
-    to: load.to,
-    scope: how.scope,
-    rows: 0,
-    ranges: 0,
-    equal: 0,
-    newer: 0,
-    leftAlone: 0,
-    others: 0,
-    wrong: { rows: 0, ranges: 0 },
-    differing: [],
-    notes: [],
-  }
+  const verification = nothingCompared(load, how.scope)
   const notCompared = left.map(({ name }) =>
     load.insertOnly.includes(name)
       ? `column ${name} is not compared: the load leaves it alone when a row changes`

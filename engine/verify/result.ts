@@ -33,6 +33,25 @@ export interface DifferingRange {
   samples: string[]
 }
 
+/** Of a load of which nothing is compared yet. */
+export const nothingCompared = (
+  { table, to }: Pick<Verification, 'table' | 'to'>,
+  scope: Verification['scope'],
+): Verification => ({
+  table,
+  to,
+  scope,
+  rows: 0,
+  ranges: 0,
+  equal: 0,
+  newer: 0,
+  leftAlone: 0,
+  others: 0,
+  wrong: { rows: 0, ranges: 0 },
+  differing: [],
+  notes: [],
+})
+
 /** One line: `20,000 rows equal in 64 ranges`, or which ranges differ. */
 export function describeVerification(verification: Verification): string {
   const { rows, ranges, equal, wrong, differing, newer, leftAlone, others, scope } = verification
