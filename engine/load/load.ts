@@ -15,7 +15,7 @@ import { lanesTo } from '../runtime/lanes.ts'
 import { isLeftOut } from '../runtime/leftOut.ts'
 import { oursFirst, runTask } from '../runtime/task.ts'
 import { isIntact, pathsOf, rowsIn } from '../staging/store.ts'
-import { describeVerification, type Verification } from '../verify/result.ts'
+import { describeVerification, nothingCompared, type Verification } from '../verify/result.ts'
 import { refuseDiffering, sumVerifications, verifyBatch } from '../verify/verify.ts'
 import { type CommitBatch, commitsOf } from './commits.ts'
 import { unsendable } from './unsendable.ts'
@@ -316,12 +316,11 @@ async function verify(
 /** An attempt that was cut off after its commit had compared these rows before it: only what is equal is published. */
 function verifiedEarlier(shares: CommitBatch[]): Verification[] {
   return shares.flatMap(({ load, rows, keys, only, ends }) => {
-    const { table, to, verify: wanted = 'changes' } = load
+    const { verify: wanted = 'changes' } = load
     if (wanted === 'off' || (wanted === 'all' && !only && !ends)) return []
     const count = rowsIn(rows) + (load.whole ? 0 : rowsIn(keys))
-    const none = { newer: 0, leftAlone: 0, others: 0, wrong: { rows: 0, ranges: 0 }, differing: [] }
     const notes = ['compared by an earlier attempt, before it committed']
-    return [{ table, to, scope: wanted, rows: count, ranges: 1, equal: count, ...none, notes }]
+    return [{ ...nothingCompared(load, wanted), rows: count, ranges: 1, equal: count, notes }]
   })
 }
 

@@ -13,7 +13,7 @@ import { lanesTo } from '../../engine/runtime/lanes.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { LocalStaging } from '../../engine/staging/local.ts'
 import { readManifest } from '../../engine/staging/store.ts'
-import type { Verification } from '../../engine/verify/result.ts'
+import { nothingCompared, type Verification } from '../../engine/verify/result.ts'
 import { verifyAll } from '../../engine/verify/verify.ts'
 import { loadJob } from '../config/load.ts'
 import { secretsIn } from '../config/secrets.ts'
@@ -137,17 +137,10 @@ export async function verifyJob(
 }
 
 /** What is found where the table itself is gone. */
-const nothingThere = ({ table, to }: LoadSpec, rows: number): Verification => ({
-  table,
-  to,
-  scope: 'all',
+const nothingThere = (load: LoadSpec, rows: number): Verification => ({
+  ...nothingCompared(load, 'all'),
   rows,
   ranges: 1,
-  equal: 0,
-  newer: 0,
-  leftAlone: 0,
-  others: 0,
   wrong: { rows, ranges: 1 },
   differing: [{ range: 'the table is gone', rows, samples: [] }],
-  notes: [],
 })
