@@ -151,9 +151,15 @@ export interface Source {
   open(lanes: number, signal: AbortSignal, reads: Read[]): Promise<Snapshot>
   /**
    * Called once every target has committed what the read gave, with the cursor of it, and called again until it has
-   * succeeded: what is done to a source's files after a load.
+   * succeeded: what is done to a source's files after a load. `others`: of the job's other extracts of the source, with the cursor of
+   * what they gave, undefined where the run has not read them.
    */
-  acknowledge?(read: Read, cursor: unknown, signal: AbortSignal): Promise<void>
+  acknowledge?(
+    read: Read,
+    cursor: unknown,
+    signal: AbortSignal,
+    others: { options: object; cursor: unknown }[],
+  ): Promise<void>
   /** Absent where the source has none. */
   changeLog?: ChangeLog
   close(): Promise<void>

@@ -28,8 +28,12 @@ export async function acknowledgeSources(
     if (cursor === undefined) continue
     const source = context.sources.get(read.from)!
     if (!source.acknowledge) continue
+    const cursors = new Map(reads.map((each, at) => [each.extract, extracted[at]!.cursor]))
+    const others = context.spec.extracts
+      .filter(({ name, from }) => from === read.from && name !== read.extract)
+      .map(({ name, options }) => ({ options: options as object, cursor: cursors.get(name) }))
     await runTask(context, taskName('release', read.extract), async () => {
-      await source.acknowledge!(read, cursor, context.signal)
+      await source.acknowledge!(read, cursor, context.signal, others)
       return true
     })
   }

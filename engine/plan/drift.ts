@@ -14,7 +14,7 @@ export type Change =
   | { kind: 'widened' | 'narrowed' | 'incompatible' | 'nullable' | 'restaged'; column: Column; was: Column }
 
 /** What is in parentheses behind these is a width of display, or decides the type. */
-const NUMBERS: ReadonlySet<string> = new Set(['bool', 'int', 'float', 'decimal'])
+const NUMBERS: ReadonlySet<string> = new Set(['bool', 'int', 'decimal'])
 
 /** What happens where the job says nothing: nothing that could lose or alter a value. */
 const SAFE: DriftPolicy = { added: 'evolve', dropped: 'fail', widened: 'evolve', incompatible: 'fail' }

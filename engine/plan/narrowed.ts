@@ -10,7 +10,18 @@ export function isNarrowed(was: string, now: string): boolean {
   const labels = labelsOf(now)
   if (labels) return !before?.every(label => labels.includes(label))
   if (before || (/^text$/i.test(now) && roomIn(was) === Number.POSITIVE_INFINITY)) return false
-  return roomIn(now) < roomIn(was)
+  // Of a fixed length: with more, all of them end otherwise.
+  if (/^binary\(/i.test(was) && /^binary\(/i.test(now)) return was.toLowerCase() !== now.toLowerCase()
+  const [whole, places] = [placesOf(was), placesOf(now)]
+  if (whole && places) return places.scale < whole.scale || places.whole < whole.whole
+  if (places) return whole === undefined && /^(float|double|decimal|numeric)/i.test(was)
+  return whole === undefined && roomIn(now) < roomIn(was)
+}
+
+/** Of `decimal(40,10)`, `double(10,4)`: the digits before and behind the point. */
+function placesOf(native: string): { whole: number; scale: number } | undefined {
+  const [, precision, scale] = /^(?:float|double|decimal|numeric)[^(]*\((\d+),(-?\d+)\)/i.exec(native) ?? []
+  return scale === undefined ? undefined : { whole: Number(precision) - Number(scale), scale: Number(scale) }
 }
 
 /** `enum('a','b')`: its labels, as they are written. */

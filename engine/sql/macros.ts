@@ -53,10 +53,14 @@ export async function macrosOf(duck: Duck, { file, sql }: SqlFile): Promise<Macr
         faults.push({ file, place: placeOf(sql, at), message })
         continue
       }
-      macro.bodies.push({ parameters: await parametersOf(duck, body.parameters), node: nodeOf(parsed.tree) })
+      const { parameters, queries } = await parametersOf(duck, body.parameters)
+      macro.bodies.push({ parameters, node: nodeOf(parsed.tree) })
       const query = queryOf(prefix + body.text, parsed.tree)
-      for (const kind of ['tables', 'functions', 'tableFunctions', 'volatile'] as const)
+      for (const kind of ['tables', 'functions', 'tableFunctions', 'volatile'] as const) {
         macro.mentions[kind].push(...query[kind].map(mention => moved(mention, from)))
+        // Where a default stands within its statement is not kept.
+        macro.mentions[kind].push(...queries.flatMap(each => each[kind].map(({ name }) => ({ name }))))
+      }
     }
     macros.push(macro)
   }
@@ -69,18 +73,24 @@ const moved = ({ name, at }: Mention, from: number): Mention => ({
   ...(at !== undefined && { at: at + from }),
 })
 
-/** Parameters with what they are where no argument is given: `a`, `b INTEGER := 1`. */
-async function parametersOf(duck: Duck, texts: string[]): Promise<MacroBody['parameters']> {
-  return Promise.all(
-    texts.map(async text => {
-      const [name, ...rest] = tokensOf(text)
-      const after = rest.findIndex(token => token.text === '=')
-      const own = name!.text.replace(/^"|"$/g, '')
-      if (after < 0) return { name: own }
-      const parsed = await treeOf(duck, `SELECT ${text.slice(rest[after]!.start + 1)}`)
-      return 'message' in parsed ? { name: own } : { name: own, fallback: nodeOf(parsed.tree) }
-    }),
-  )
+/** Parameters with what they are where no argument is given, and what that mentions: `a`, `b INTEGER := 1`. */
+async function parametersOf(
+  duck: Duck,
+  texts: string[],
+): Promise<{ parameters: MacroBody['parameters']; queries: Query[] }> {
+  const queries: Query[] = []
+  const parameters: MacroBody['parameters'] = []
+  for (const text of texts) {
+    const [name, ...rest] = tokensOf(text)
+    const after = rest.findIndex(token => token.text === '=')
+    const own = name!.text.replace(/^"|"$/g, '')
+    const sql = `SELECT ${after < 0 ? 'NULL' : text.slice(rest[after]!.start + 1)}`
+    const parsed = await treeOf(duck, sql)
+    const isGiven = after >= 0 && !('message' in parsed)
+    parameters.push(isGiven ? { name: own, fallback: nodeOf(parsed.tree) } : { name: own })
+    if (isGiven) queries.push(queryOf(sql, parsed.tree))
+  }
+  return { parameters, queries }
 }
 
 /** A macro's overload as it is written. */

@@ -195,6 +195,10 @@ export function queryOf(sql: string, tree: SqlNode): Query {
   return query
 }
 
+/** How many arguments a function is given: `born.age()` has one, which DuckDB takes for a schema. */
+const argumentsOf = ({ children, schema }: SqlNode) =>
+  (children as unknown[]).length + (schema && !['main', 'pg_catalog'].includes(String(schema)) ? 1 : 0)
+
 // 2^64 - 1 stands for nowhere.
 const at = ({ query_location }: SqlNode) =>
   query_location === undefined || query_location > Number.MAX_SAFE_INTEGER ? {} : { at: query_location }
@@ -238,7 +242,7 @@ function collect(node: unknown, scope: ReadonlySet<string>, query: Query): void 
     case 'WINDOW_AGGREGATE':
       query.functions.push({ name: String(own.function_name).toLowerCase(), ...at(own) })
       // Of one time, it is until today.
-      if (own.function_name === 'age' && (own.children as unknown[]).length === 1)
+      if (own.function_name === 'age' && argumentsOf(own) === 1)
         query.volatile.push({ name: 'age', ...at(own) })
       break
     case 'OPERATOR_COALESCE': {

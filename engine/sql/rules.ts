@@ -59,5 +59,14 @@ export async function ownFunctions(duck: Duck): Promise<ReadonlyMap<string, bool
 /** Names that say where a statement runs, and a function that only fails. */
 const STABLE = ['error', 'current_database', 'current_schema', 'current_schemas', 'in_search_path']
 
+/** Of which DuckDB does not say that they go by the clock. */
+const CLOCKS = [
+  'ago',
+  'current_localtimestamp',
+  'current_localtime',
+  'pg_postmaster_start_time',
+  'pg_conf_load_time',
+]
+
 export const isVolatile = (name: string, functions: ReadonlyMap<string, boolean>): boolean =>
-  functions.get(name) === true && !STABLE.includes(name)
+  (functions.get(name) === true && !STABLE.includes(name)) || CLOCKS.includes(name)

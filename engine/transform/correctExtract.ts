@@ -43,7 +43,10 @@ export async function correctExtract(
   const found = all === undefined ? 'SELECT NULL AS _nf_id' : foundSql(all, key)
   const sorted = await sortOut(context, extract, corrections, found, seenColumns(image))
   const judged = sorted.sql
-    ? await judgeKeys(context, { table: extract, key }, corrections, sorted, { all: all!, found })
+    ? await judgeKeys(context, { table: extract, key, merges: false }, corrections, sorted, {
+        all: all!,
+        found,
+      })
     : sorted
   const { sql, ...corrected } = judged
   if (!sql) return corrected

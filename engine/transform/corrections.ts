@@ -57,12 +57,13 @@ export const listOf = (key: string[]) => key.map(quoteName).join(', ')
 
 /**
  * Corrections whose key is a later row's are stale; refused are those whose key is none, or of another row of their night.
- * One that holds does not give way to one that is new, nor both of two that hold to each other. `all`: the table's keys, with their night's number, and whether
- * their rows are good; `found`: that number by the ids of rejected rows.
+ * One that holds does not give way to one that is new, nor both of two that hold to each other. `merges`: rows of the table that are
+ * the same become one. `all`: the table's keys, with their night's number, and whether their rows are good; `found`: that number by
+ * the ids of rejected rows.
  */
 export async function judgeKeys(
   { duck, mask }: Pick<RunContext, 'duck' | 'mask'>,
-  { table, key }: { table: string; key: string[] },
+  { table, key, merges }: { table: string; key: string[]; merges: boolean },
   corrections: Correction[],
   { refused, stale, sql }: Sorted,
   { all, found }: { all: string; found: string },
@@ -74,11 +75,11 @@ export async function judgeKeys(
   const later = 'o._nf_night > g._nf_night'
   const beside = 'o._nf_night = g._nf_night'
   const held = corrections.flatMap(({ id, held }) => (held ? [quote(id)] : []))
-  const other = 'o._nf_same <> g._nf_same AND ((o._nf_held AND o._nf_id < g._nf_id) OR NOT g._nf_held)'
+  const other = 'o._nf_same <> g._nf_same AND ((o._nf_held AND o._nf_same < g._nf_same) OR NOT g._nf_held)'
   const judged = await duck.rows(
     `WITH given AS MATERIALIZED (
          SELECT ${keys}, _nf_id, _nf_night, list_contains([${held.join(', ')}]::VARCHAR[], _nf_id) AS _nf_held,
-           ${firstOfEqual(corrections)} AS _nf_same
+           ${merges ? firstOfEqual(corrections) : '_nf_id'} AS _nf_same
          FROM (${sql}) JOIN (${found}) USING (_nf_id)),
        known AS MATERIALIZED (SELECT * FROM ${all} SEMI JOIN given USING (${keys})),
        judged AS (SELECT *, ${isAny('known', `${beside} AND o._nf_good`)} AS taken,

@@ -31,7 +31,7 @@ export async function mendedSql(
     if (!sorted.sql) break
     const all = `(SELECT ${listOf(key)}, 0 AS _nf_night, true AS _nf_good FROM (${goodRows(root, set)}))`
     const found = `SELECT DISTINCT _nf_id, 0 AS _nf_night FROM (${rejected})`
-    sorted = await judgeKeys(context, { table: name, key }, corrections, sorted, { all, found })
+    sorted = await judgeKeys(context, { table: name, key, merges: true }, corrections, sorted, { all, found })
   }
   const { sql, ...corrected } = sorted
   if (!sql) return { corrected }

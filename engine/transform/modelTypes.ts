@@ -50,8 +50,17 @@ export async function openSet(
 /** Makes a model a table that is computed where it is read, of the values that it would have if it were staged. */
 export async function openView(session: Session, model: SqlFile & { name: string }): Promise<void> {
   const columns = await columnsOf(session, model)
-  const rows = asSeen(asStaged(stripped(model.sql), columns), columns)
+  const rows = asSeen(asStaged(uncollated(stripped(model.sql), columns), columns), columns)
   await session.duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${rows}`)
+}
+
+/** SQL of a query's rows without the collations of its texts, which no file keeps. */
+function uncollated(sql: string, columns: Column[]): string {
+  const texts = /\bcollate\b/i.test(sql)
+    ? columns.filter(({ type, duck }) => type.kind === 'text' && duck === undefined)
+    : []
+  const plain = texts.map(({ name }) => `${quoteName(name)} COLLATE "binary" AS ${quoteName(name)}`)
+  return plain.length > 0 ? `SELECT * REPLACE (${plain.join(', ')}) FROM (${sql}\n)` : sql
 }
 
 /** Fails with VALUE_INEXACT where a value is beyond the type that it is staged by: with the column and the row. */

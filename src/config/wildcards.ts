@@ -93,9 +93,14 @@ export function withRemembered(
   remembered: { name: string; key: string[] }[],
 ): JobYaml['extract'] {
   const all = { ...extract }
+  // An extract has the name of its table, and that of its schema only where another has the same.
   for (const [pattern, { tables: _, exclude: __, ...keys }] of Object.entries(extract))
     for (const { name, key } of remembered)
-      if (!Object.hasOwn(all, name) && matchesGlob(name, pattern)) all[name] = { ...keys, key }
+      if (
+        !Object.hasOwn(all, name) &&
+        [pattern, pattern.split('.').at(-1)!].some(glob => matchesGlob(name, glob))
+      )
+        all[name] = { ...keys, key }
   return all
 }
 

@@ -1,29 +1,50 @@
 import { createHash } from 'node:crypto'
 import { posix } from 'node:path'
-import { byName, type DropCursor, isTaken, type Taken } from './cursor.ts'
+import { byName, type DropCursor, type Taken } from './cursor.ts'
+import { matches } from './glob.ts'
 import type { DropOptions } from './options.ts'
-import { listed, markerOf } from './select.ts'
+import { ifNew, listed, markerOf } from './select.ts'
 import type { DropStore, Entry } from './store.ts'
 
 /** Files worked on at a time. */
 const AT_ONCE = 8
 
+/** Another extract over the same drop; without a cursor it was not read. */
+export interface Beside {
+  options: DropOptions
+  cursor: DropCursor | undefined
+}
+
 /**
  * Does what `after:` says to every file of the cursor that is still in the drop as it was taken. What is done is no
- * longer there, so a repeat does the rest. Files that were bad, and others that have come under a name, are let be.
+ * longer there, so a repeat does the rest. Let be are files that were bad, others that have come under a name, and those that
+ * another extract reads and has not taken yet: they may have come while this one was read.
  */
 export async function clearTaken(
   store: DropStore,
   where: string,
   options: DropOptions,
   cursor: DropCursor,
+  beside: Beside[],
 ): Promise<void> {
   if (options.after === 'keep') return
+  const accounts = beside.map(each => ({ ...each, taken: each.cursor && byName(each.cursor) }))
   const taken = byName(cursor)
+  const goodIn = async (entry: Entry, account: Map<string, Taken[]> | undefined) => {
+    const last = account?.get(entry.name)?.at(-1)
+    return last && last.bad === undefined && (await ifNew(store, entry, [last])) === undefined
+      ? last
+      : undefined
+  }
   const waiting: [Entry, Taken][] = []
   for (const entry of (await listed(store, where, options)).files) {
-    const found = taken.get(entry.name)?.find(version => isTaken(entry, version) === true)
-    if (found && found.bad === undefined) waiting.push([entry, found])
+    const found = await goodIn(entry, taken)
+    const readers = accounts.filter(({ options }) => matches(entry.name, options.files))
+    const isWanted = async () => {
+      for (const { taken } of readers) if (!(await goodIn(entry, taken))) return true
+      return false
+    }
+    if (found && !(await isWanted())) waiting.push([entry, found])
   }
   const work = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift()) await clear(store, options, ...next)
@@ -32,6 +53,9 @@ export async function clearTaken(
 }
 
 async function clear(store: DropStore, options: DropOptions, entry: Entry, taken: Taken): Promise<void> {
+  // Listed some time ago: what has come since is another's.
+  const now = await store.stat(entry.name)
+  if (now?.size !== entry.size || now.mtime !== entry.mtime || now.etag !== entry.etag) return
   // First: a marker left behind by a kill would be found by nobody.
   if (options.marker !== undefined) await store.remove(markerOf(options.marker, entry.name))
   if (options.after === 'delete') await store.remove(entry.name)

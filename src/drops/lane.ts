@@ -120,7 +120,7 @@ async function readFile(
       notes.push(...parquetNotes(parquet, names, optional))
       const look = () => stands(means.duck, parquet, footer!, columns, limits)
       try {
-        if (footer && (await means.memory.run(where, look))) return reader.staged(path)
+        if (footer && (await means.memory.run(where, look))) return await reader.staged(path)
         await reader.typed(texts)
       } catch (cause) {
         throw asBad(where, cause)

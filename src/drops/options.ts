@@ -1,3 +1,4 @@
+import { posix } from 'node:path'
 import { z } from 'zod'
 import { declaredSchema } from '../connectors/declare/declared.ts'
 import { isEncoding } from '../formats/blocks.ts'
@@ -47,8 +48,10 @@ export const dropOptions = z.strictObject({
   /** Folder below the drop that `after` moves to. */
   to: z
     .string()
-    .regex(/^[^/]/, { error: 'is a folder below the drop, without a slash first' })
-    .transform(to => to.replace(/\/+$/, ''))
+    .transform(to => posix.normalize(to).replace(/\/+$/, ''))
+    .refine(to => !/^(\/|$|\.$|\.\.(\/|$))/.test(to), {
+      error: 'is a folder below the drop, without a slash first',
+    })
     .optional(),
   /** What a file that cannot be read does: stop the run, or be left where it is while the others load. */
   on_bad_file: z.enum(['fail', 'quarantine']).default('fail'),

@@ -125,9 +125,15 @@ const describe = ({ name, size, mtime, etag, refused }: Entry): Taken => ({
   ...(refused !== undefined && { bad: refused }),
 })
 
-async function ifNew(store: DropStore, entry: Entry, versions: Taken[] = []): Promise<Taken | undefined> {
-  const answers = versions.map(version => isTaken(entry, version))
-  if (answers.includes(true)) return undefined
+/** A listed file as it is to be taken; undefined where it was. Of a name the last content counts: one that comes back after another is new. */
+export async function ifNew(
+  store: DropStore,
+  entry: Entry,
+  versions: Taken[] = [],
+): Promise<Taken | undefined> {
+  const last = versions.at(-1)
+  const answer = isTaken(entry, last)
+  if (answer) return undefined
   const fresh = describe(entry)
   if (entry.etag !== undefined || !store.path || entry.size > HASHED || entry.refused !== undefined)
     return fresh
@@ -137,9 +143,7 @@ async function ifNew(store: DropStore, entry: Entry, versions: Taken[] = []): Pr
     // Whoever reads it will say so.
     if (!(error instanceof UnopenedFile)) throw error
   }
-  return versions.some(({ hash }, index) => answers[index] === undefined && hash === fresh.hash)
-    ? undefined
-    : fresh
+  return answer === undefined && last!.hash === fresh.hash ? undefined : fresh
 }
 
 async function hashOf(store: DropStore, entry: Entry): Promise<string> {

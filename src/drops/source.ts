@@ -11,7 +11,7 @@ import { EngineError } from '../../engine/errors.ts'
 import { declaredTable } from '../connectors/declare/declared.ts'
 import { withFileColumn } from '../formats/column.ts'
 import type { FileHead } from '../formats/dialect.ts'
-import { clearTaken } from './after.ts'
+import { type Beside, clearTaken } from './after.ts'
 import type { DropCursor, Taken } from './cursor.ts'
 import { headsOf } from './heads.ts'
 import { inferColumns } from './infer.ts'
@@ -133,8 +133,19 @@ export class DropSource<Access> implements Source {
     }
   }
 
-  async acknowledge(read: Read, cursor: unknown): Promise<void> {
-    await clearTaken(this.store, read.where, read.options as DropOptions, cursor as DropCursor)
+  async acknowledge(
+    read: Read,
+    cursor: unknown,
+    _signal: AbortSignal,
+    others: { options: object; cursor: unknown }[],
+  ): Promise<void> {
+    await clearTaken(
+      this.store,
+      read.where,
+      read.options as DropOptions,
+      cursor as DropCursor,
+      others as Beside[],
+    )
   }
 
   close(): Promise<void> {

@@ -73,10 +73,7 @@ export class RowReader {
 
   /** Rows of the file under way, or of a member of it called `name`. */
   async text(file: TextFile, name: string, style: FieldStyle): Promise<void> {
-    if (this.layout?.id !== file.layout.id) {
-      await this.flushMarked()
-      await this.spool.flush('all')
-    }
+    if (this.layout?.id !== file.layout.id) await this.flushEarlier()
     this.layout = file.layout
     this.style = style
     const { spool } = this
@@ -97,11 +94,13 @@ export class RowReader {
 
   /** Rows of the file under way that have types of their own. */
   async typed(texts: Texts): Promise<void> {
+    await this.flushEarlier()
     await this.write(texts)
   }
 
   /** A file of rows of the file under way as they are staged: it is the reader's from now on. */
-  staged(path: string): void {
+  async staged(path: string): Promise<void> {
+    await this.flushEarlier()
     const part = this.nextPath()
     renameSync(path, part)
     this.target.push({ path: part, exact: true })
@@ -116,6 +115,12 @@ export class RowReader {
   async end(): Promise<void> {
     await this.flush()
     await this.handOver()
+  }
+
+  /** Parses the rows that wait: of two rows of one key the one read later stays. */
+  private async flushEarlier(): Promise<void> {
+    await this.flushMarked()
+    await this.spool.flush('all')
   }
 
   /** Parses the rows of the files before the one under way. */

@@ -261,31 +261,37 @@ export async function correctedOf(context: RunContext, { tables }: Outcome): Pro
 
 /**
  * What became of the records that were queued, once the run is loaded. Repeated, it changes nothing. What was queued otherwise
- * since the run began waits for the next one.
+ * since a table was judged (`asOf`, ISO 8601) waits for the next run.
  */
 export async function settleErrors(
   metadata: Metadata,
-  { run, began }: { run: string; began: Date },
+  { run, asOf }: { run: string; asOf: (table: string) => string },
   corrected: Map<string, Corrected>,
   queued: ErrorRecord[],
   again: Map<string, JudgedAgain>,
   note: (text: string) => void,
 ): Promise<void> {
   const { errors } = metadata
-  const asOf = began.toISOString()
   for (const [name, { applied, refused, stale }] of corrected) {
-    await errors.moveAll({ ids: applied, asOf }, 'queued', 'reprocessed')
+    const then = asOf(name)
+    await errors.moveAll({ ids: applied, asOf: then }, 'queued', 'reprocessed')
     for (const { id, reason } of refused) note(`${name}: the correction of ${id} is refused: ${reason}`)
     for (const from of ['queued', 'reprocessed'] as const) {
-      await errors.moveAll({ ids: refused.map(({ id }) => id), asOf }, from, 'open')
+      await errors.moveAll({ ids: refused.map(({ id }) => id), asOf: then }, from, 'open')
       // The source changed the row or took it away: what it is now was judged by itself.
-      await errors.resolve(stale, run, from, asOf)
+      await errors.resolve(stale, run, from, then)
     }
   }
   const right = new Set([...again.values()].flatMap(each => each.right))
-  const plain = queued.filter(({ correction }) => !correction).map(({ id }) => id)
-  for (const [isRight, ids] of Map.groupBy(plain, id => right.has(id)))
-    await errors.moveAll({ ids, asOf }, 'queued', isRight ? 'reprocessed' : 'open')
+  const plain = Map.groupBy(
+    queued.filter(({ correction }) => !correction),
+    ({ id, table_name }) => JSON.stringify([table_name, right.has(id)]),
+  )
+  for (const records of plain.values()) {
+    const [{ id, table_name }] = records as [ErrorRecord]
+    const ids = records.map(({ id }) => id)
+    await errors.moveAll({ ids, asOf: asOf(table_name) }, 'queued', right.has(id) ? 'reprocessed' : 'open')
+  }
   for (const [name, { unread }] of again)
     if (unread.length > 0)
       note(

@@ -1,3 +1,4 @@
+import { taskName } from '../../engine/contracts/taskName.ts'
 import type { TaskStore } from '../../engine/contracts/tasks.ts'
 import { EngineError, errorData, errorFrom } from '../../engine/errors.ts'
 import type { Mask } from '../../engine/mask.ts'
@@ -93,8 +94,19 @@ export async function finishRun(
   const isLoaded = isDone(status)
   try {
     if (isLoaded && rejects) {
-      const taken = { run, began: held.started }
-      await settleErrors(metadata, taken, rejects.corrected, rejects.queued, rejects.again, progress.note)
+      const begun = new Map(tasks.map(({ task, started_at }) => [task, started_at]))
+      const asOf = (table: string) =>
+        begun.get(taskName('model', table)) ??
+        begun.get(taskName('types', table)) ??
+        held.started.toISOString()
+      await settleErrors(
+        metadata,
+        { run, asOf },
+        rejects.corrected,
+        rejects.queued,
+        rejects.again,
+        progress.note,
+      )
       await metadata.errors.resolve(rejects.resolved, run, 'open')
     }
     if (isLoaded) await metadata.checkpoints.clear(run)

@@ -1,4 +1,3 @@
-import { quote } from '../../engine/sql/duckdb.ts'
 import { LAST_VALUES } from '../../engine/sql/ownVariables.ts'
 import type { LastValues } from '../../engine/sql/variables.ts'
 import type { Metadata } from '../metadata/metadata.ts'
@@ -23,9 +22,8 @@ export async function lastValues(
 ): Promise<LastValues> {
   const texts = [...checks, ...models, ...macros].map(({ sql }) => sql)
   if (!texts.some(sql => sql.toLowerCase().includes(LAST_VALUES))) return {}
-  const wanted = new Set(
-    checks.map(({ name }) => name).filter(name => texts.some(sql => sql.includes(quote(name)))),
-  )
+  // A query may put a name together, or look at all of them.
+  const wanted = new Set(checks.map(({ name }) => name))
   const values: LastValues = {}
   for (const { run, status, trigger } of await metadata.history({ job, limit: LOOKED_AT })) {
     if (wanted.size === 0) break

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
-import { symlinkSync } from 'node:fs'
+import { readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
+import { Duck, quote } from '../../engine/sql/duckdb.ts'
 import { globOf } from '../../src/copy/folder.ts'
+import { dropOptions } from '../../src/drops/options.ts'
 import type { DropSource } from '../../src/drops/source.ts'
 import { surveyFiles } from '../../src/init/surveyFiles.ts'
 import { night, type Place } from './nights.ts'
@@ -173,6 +175,56 @@ for (const [name, make] of Object.entries(MAKERS))
       await deleted.release()
       await deleted.release()
       assert.ok(!(await place.names()).includes('z.csv'))
+    })
+
+    test('a content that comes back after another is new, and is moved once it is loaded', async () => {
+      const place = await make()
+      const options = { files: '*.csv', schema, after: 'move', to: './done//' }
+      let last: Awaited<ReturnType<typeof night>> | undefined
+      for (const id of ['1', '22', '1']) {
+        await place.put('a.csv', `id\n${id}\n`)
+        last = await night(place, options, last)
+        assert.deepEqual(ids(last), [id])
+        await last.release()
+        assert.ok(!(await place.names()).includes('a.csv'))
+      }
+      assert.deepEqual(ids(await night(place, { ...options, files: '**/*.csv' }, last)), [])
+    })
+
+    test('a file that another extract reads, too, is moved once both have taken it', async () => {
+      const place = await make()
+      const options = { files: '*.csv', schema, after: 'move', to: 'done' }
+      await place.put('a.csv', 'id\n1\n')
+      const one = await night(place, options)
+      await place.put('late.csv', 'id\n2\n')
+      const other = await night(place, options)
+      const beside = ({ cursor }: { cursor: unknown }) => [{ options: dropOptions.parse(options), cursor }]
+      await other.release([{ options: dropOptions.parse(options), cursor: undefined }])
+      assert.deepEqual(await place.names(), ['a.csv', 'late.csv'])
+      await other.release(beside(one))
+      assert.deepEqual(await place.names(), ['done/a.csv', 'late.csv'])
+      const next = await night(place, options, one)
+      assert.deepEqual(ids(next), ['2'])
+      await next.release(beside(other))
+      assert.deepEqual(await place.names(), ['done/a.csv', 'done/late.csv'])
+    })
+
+    test('rows come in the order of the files, whatever their formats', async () => {
+      const place = await make()
+      const duck = await Duck.open({ threads: 1 })
+      const path = join(folder, 'order.parquet')
+      for (let file = 0; file < 20; file++) {
+        const name = `o_${String(file).padStart(2, '0')}`
+        await duck.run(`COPY (SELECT ${file}::BIGINT AS id) TO ${quote(path)} (FORMAT parquet)`)
+        if (file % 2 === 0) await place.put(`${name}.csv`, `id\n${file}\n`)
+        else await place.put(`${name}.parquet`, readFileSync(path))
+      }
+      duck.close()
+      const { rows } = await night(place, { files: 'o_*', schema })
+      assert.deepEqual(
+        rows.map(([id]) => Number(id)),
+        Array.from({ length: 20 }, (_, file) => file),
+      )
     })
 
     test('many files are moved into a folder that is not there yet, by several that want it at once', async () => {

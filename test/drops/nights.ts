@@ -40,8 +40,8 @@ export interface Night {
   notes: string[]
   types: string[]
   cursor: unknown
-  /** Does what follows the commit of the load. */
-  release(): Promise<void>
+  /** Does what follows the commit of the load. `others`: what other extracts have taken. */
+  release(others?: { options: object; cursor: unknown }[]): Promise<void>
 }
 
 /** Reads a drop as a run does, from what the last committed night left. */
@@ -126,9 +126,9 @@ export async function night(
       ...given,
       types,
       columns: schema.columns,
-      release: async () => {
+      release: async (others: { options: object; cursor: unknown }[] = []) => {
         const again = place.source()
-        await again.acknowledge!(read, given.cursor, signal)
+        await again.acknowledge!(read, given.cursor, signal, others)
         await again.close()
       },
     }

@@ -78,6 +78,13 @@ const CHANGING: [string, string[]][] = [
   ["coalesce(getvariable('grace'), today())", ['today']],
   ["coalesce(nullif(now(), getvariable('run_at')), ended_at)", ['now']],
   ["coalesce(TRY_CAST(getvariable('run_at') AS DATE), today())", ['today']],
+  ['age(ended_at)', ['age']],
+  ['ended_at.age()', ['age']],
+  ['source.ended_at.age()', ['age']],
+  ['main.age(ended_at)', ['age']],
+  ['ended_at.age(ended_at)', []],
+  ['ago(INTERVAL 1 HOUR)', ['ago']],
+  ['current_localtimestamp()', ['current_localtimestamp']],
 ]
 
 for (const [sql, expected] of CHANGING)
@@ -89,6 +96,23 @@ for (const [sql, expected] of CHANGING)
       expected,
     )
   })
+
+test('what a default of a macro calls is of the macro', async () => {
+  const macros = [
+    { file: 'a.sql', sql: 'CREATE MACRO gross(x, r := vat()) AS x * (1 + r); CREATE MACRO vat() AS 0.19;' },
+    { file: 'b.sql', sql: "CREATE MACRO secs(t, till := now()) AS date_diff('second', t, till)" },
+  ]
+  const models = [model('m', 'SELECT gross(x) AS g, secs(x) AS s FROM source')]
+  const { models: ordered } = await graphOf(duck, { ...sources(models), macros })
+  assert.deepEqual(
+    ordered[0]!.volatile.map(({ name }) => name),
+    ['now'],
+  )
+  const refusedIn = [{ file: 'c.sql', sql: "CREATE MACRO z(x, r := current_setting('TimeZone')) AS r" }]
+  await assert.rejects(
+    graphOf(duck, { ...sources([model('m', 'SELECT z(x) FROM source')]), macros: refusedIn }),
+  )
+})
 
 const refused = (models: ReturnType<typeof model>[], pattern: RegExp) =>
   assert.rejects(graphOf(duck, sources(models)), (error: EngineError) => {

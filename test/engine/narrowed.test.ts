@@ -21,6 +21,15 @@ test('a column that holds fewer values than before is told by its type', () => {
     ["enum('a','b')", 'varchar(1)', false],
     ['varchar(5)', "enum('a')", true],
     ["set('it''s')", "set('it')", true],
+    ['double(10,4)', 'double(10,2)', true],
+    ['double(10,2)', 'double(10,4)', true],
+    ['double(10,2)', 'double(12,4)', false],
+    ['double', 'double(10,4)', true],
+    ['double(10,4)', 'double', false],
+    ['decimal(40,10)', 'decimal(40,2)', true],
+    ['numeric(50,10)', 'numeric(60,10)', false],
+    ['binary(16)', 'binary(20)', true],
+    ['binary(16)', 'binary(16)', false],
   ] as const)
     assert.equal(isNarrowed(was, now), expected, `${was} to ${now}`)
 })

@@ -266,6 +266,7 @@ test('mariadb: what leaves rows with values that the log does not tell is an err
       'ALTER TABLE untold DROP COLUMN p',
     ],
     ["XA START 'p'", 'INSERT INTO untold (id) VALUES (3)', "XA END 'p'", "XA PREPARE 'p'", "XA COMMIT 'p'"],
+    ['INSERT INTO untold (id, n) VALUES (4, 4), (5, 4)', 'ALTER IGNORE TABLE untold ADD UNIQUE (n)'],
   ]) {
     for (const sql of statements) await query(sql)
     const { error } = await job.run({ fresh: true })

@@ -320,3 +320,23 @@ test('every nested type is staged by one that Parquet gives back', async () => {
     { numRuns: 60 },
   )
 })
+
+test('a text has no collation, whether its model is computed where it is read or kept', async t => {
+  const yaml = (checks: string) => `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }
+extract: { people: { from: in, files: people.csv, take: all, key: id, schema: { id: BIGINT, mail: VARCHAR } } }
+load: { accounts: { to: wh, from: accounts, key: mail, mode: replace } }
+${checks}resources: { memory: 300MB, threads: 1 }
+`
+  const job = await smallJob(t, 'collated', {
+    'job.yaml': yaml(''),
+    'in/people.csv': 'id,mail\n1,Ada\n2,ADA\n3,bob\n',
+    'mails.sql': 'SELECT id, mail COLLATE NOCASE AS mail FROM people',
+    'accounts.sql': 'SELECT mail, count(*) AS people FROM mails GROUP BY mail',
+  })
+  for (const checks of ['', 'checks: { mails: { id: not_null } }\n']) {
+    job.yaml(yaml(checks))
+    const { error, outcome } = await job.run()
+    assert.equal(error, undefined)
+    assert.equal(outcome.tables.find(({ name }) => name === 'accounts')!.rows, 3, checks)
+  }
+})

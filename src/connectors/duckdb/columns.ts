@@ -48,25 +48,44 @@ export function expressions(load: PlannedLoad, columns: Column[], folds: boolean
  */
 export function dialectOf(columns: Column[]): Dialect {
   const update: Dialect['update'] = (target, set, where, from) => {
-    const first = set.flatMap(({ column, value }) => {
-      const other = otherValue(columnNamed(columns, column)?.native ?? '')
-      const ours = `_nf_t.${quoteName(column)}`
-      // A struct may be another, and have a field that is equal.
-      const equal = other?.startsWith('struct_pack') ? where : `${where} AND ${ours} = ${value}`
-      return other === undefined ? [] : STANDARD.update(target, [{ column, value: other }], equal, from)
+    const twins = set.flatMap(({ column, value }) => {
+      const [native, ours] = [columnNamed(columns, column)?.native ?? '', `_nf_t.${quoteName(column)}`]
+      const isTwin = twinOf(native, ours, value)
+      return isTwin === undefined ? [] : [{ column, native, ours, isTwin }]
     })
-    return [...first, STANDARD.update(target, set, where, from)].join('; ')
+    const all = STANDARD.update(target, set, where, from)
+    if (twins.length === 0) return all
+    const away = twins.map(({ column, native, ours, isTwin }) => ({
+      column,
+      value: `CASE WHEN ${isTwin} THEN ${otherValue(native)} ELSE ${ours} END`,
+    }))
+    const isAny = twins.map(({ isTwin }) => isTwin).join(' OR ')
+    return `${STANDARD.update(target, away, `${where} AND (${isAny})`, from)}; ${all}`
   }
   return { ...STANDARD, update }
 }
 
-/** A value that only itself is equal to, of a type where others are equal to more; undefined of other types. */
-function otherValue(native: string): string | undefined {
-  if (native === 'INTERVAL') return 'INTERVAL 1 MICROSECOND'
-  if (native === 'FLOAT' || native === 'DOUBLE') return `1::${native}`
-  const fields = fieldsOf(native) ?? []
-  if (fields.every(({ type }) => otherValue(type) === undefined)) return undefined
-  const values = fields.map(({ quoted, type }) => `${quoted} := ${otherValue(type) ?? `NULL::${type}`}`)
+/** SQL of whether a value equals another and is not the same, or a field of it does; undefined of types that have no such. */
+function twinOf(native: string, ours: string, theirs: string): string | undefined {
+  if (native === 'INTERVAL')
+    return `(${ours} = ${theirs} AND CAST(${ours} AS VARCHAR) <> CAST(${theirs} AS VARCHAR))`
+  if (native === 'FLOAT' || native === 'DOUBLE')
+    return `(${ours} = 0 AND ${theirs} = 0 AND signbit(${ours}) <> signbit(${theirs}))`
+  const fields = (fieldsOf(native) ?? []).flatMap(({ quoted, type }) => {
+    const name = quote(quoted.startsWith('"') ? quoted.slice(1, -1).replaceAll('""', '"') : quoted)
+    return twinOf(type, `struct_extract(${ours}, ${name})`, `struct_extract(${theirs}, ${name})`) ?? []
+  })
+  return fields.length === 0 ? undefined : `(${fields.join(' OR ')})`
+}
+
+/** A value that no twin is, of a type that has such. Less than zero: what is taken for the newer of two stays that. */
+function otherValue(native: string): string {
+  if (native === 'INTERVAL') return "INTERVAL '-1 microsecond'"
+  if (native === 'FLOAT' || native === 'DOUBLE') return `(-1)::${native}`
+  const values = (fieldsOf(native) ?? []).map(({ quoted, type }) => {
+    const isOfTwins = twinOf(type, 'a', 'b') !== undefined
+    return `${quoted} := ${isOfTwins ? otherValue(type) : `NULL::${type}`}`
+  })
   return `struct_pack(${values.join(', ')})`
 }
 

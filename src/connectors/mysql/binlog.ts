@@ -23,6 +23,7 @@ const ANONYMOUS_GTID = 34
 const XA_PREPARE = 38
 const PARTIAL_UPDATE = 39
 const PAYLOAD = 40
+const INCIDENT = 26
 const MARIADB_GTID = 162
 const QUERY_COMPRESSED = 165
 
@@ -175,6 +176,12 @@ export class BinlogReader implements Receiver {
       this.query(bytes, body, to, type === QUERY_COMPRESSED)
     else if (type === XA_PREPARE) this.commit()
     else if (type === PAYLOAD) this.unpack(bytes, body, to)
+    else if (type === INCIDENT)
+      throw new EngineError(
+        'LOG_LOST',
+        `${this.name}: the log has an incident at ${this.position.file}:${this.offset}: the server says that changes are missing there`,
+        { hint: 'Read the tables anew: nightfreight run JOB --full-refresh.' },
+      )
     else if (type === PARTIAL_UPDATE)
       throw new EngineError('CONFIG_INVALID', `${this.name}: the log has parts of JSON values only`, {
         hint: "SET GLOBAL binlog_row_value_options = ''; then read the tables anew: nightfreight run JOB --full-refresh.",

@@ -143,7 +143,8 @@ export function sinceSql(read: Read): string {
     return `${name} >= ${literal(value.includes('(BC)') ? '0000-00-00' : value.replace(/\+00(:00)?$/, ''))}`
   })()
   if (!nulls) return since
-  // Staged as NULL, as its policy says: 0000-00-00.
-  const staged = kind === 'date' || kind === 'timestamp' ? ` OR ${name} < '0001-01-01'` : ''
+  // Staged as NULL, as its policy says: 0000-00-00, 2026-00-00.
+  const isNone = [`${name} < '0001-01-01'`, `MONTH(${name}) = 0`, `DAYOFMONTH(${name}) = 0`].join(' OR ')
+  const staged = kind === 'date' || kind === 'timestamp' ? ` OR ${isNone}` : ''
   return `(${since} OR ${name} IS NULL${staged})`
 }

@@ -47,6 +47,8 @@ export function effectOf(sql: string, database: string, table: string, fold: boo
     return names(own) ? 'lost' : 'none'
   }
   const altered = /^ALTER (?:ONLINE |IGNORE )*TABLE (.*)$/is.exec(text)
+  // Rows that a new key has twice go, and values that do not fit are cut, without a word in the log.
+  if (altered && /^ALTER (?:ONLINE )?IGNORE /i.test(text)) return names(altered[1]!) ? 'lost' : 'none'
   if (
     altered &&
     /\b(?:TRUNCATE|DROP|EXCHANGE|DISCARD|IMPORT|CONVERT) (?:PARTITION|TABLESPACE|TABLE)\b|\bRENAME (?:TO |AS )?(?!COLUMN|INDEX|KEY)/i.test(

@@ -26,7 +26,7 @@ export function notationReader({ column: { type, inexact, wire } }: ColumnBuilde
     case 'bool':
       return readBool
     case 'int':
-      return type.bits === 64 ? readBigint : type.bits === 16 ? readSmallint : readInt
+      return type.bits === 64 ? readBigint : integer(type.bits === 16 ? 16 : 32, type.signed)
     case 'float':
       return type.bits === 32 ? readFloat : readDouble
     case 'decimal':
@@ -92,18 +92,15 @@ function whole(bytes: Uint8Array, from: number, to: number): number {
   return bytes[from] === MINUS ? -digits(bytes, from + 1, to) : digits(bytes, from, to)
 }
 
-const readSmallint: NotationReader = (_, column, row, bytes, from, to) => {
-  const value = whole(bytes, from, to)
-  if (!(value >= -32768 && value <= 65535)) return 'is no smallint'
-  column.u16[row] = value
-  return undefined
-}
-
-const readInt: NotationReader = (_, column, row, bytes, from, to) => {
-  const value = whole(bytes, from, to)
-  if (!(value >= -0x80000000 && value <= 0xffffffff)) return 'is no integer'
-  column.i32[row] = value
-  return undefined
+const integer = (bits: 16 | 32, signed: boolean): NotationReader => {
+  const [least, most] = signed ? [-(2 ** (bits - 1)), 2 ** (bits - 1)] : [0, 2 ** bits]
+  return (_, column, row, bytes, from, to) => {
+    const value = whole(bytes, from, to)
+    if (!(value >= least && value < most)) return bits === 16 ? 'is no smallint' : 'is no integer'
+    if (bits === 16) column.u16[row] = value
+    else column.i32[row] = value
+    return undefined
+  }
 }
 
 const readBigint: NotationReader = (_, column, row, bytes, from, to) => {

@@ -2,6 +2,8 @@
 export type NumberKind = 'number' | 'day' | 'moment' | 'time' | 'duration'
 
 const DAY_MICROS = 86_400_000_000
+/** Zeros that are written for a power of ten. */
+const MOST_ZEROS = 30
 /** The last day that Excel knows: 9999-12-31. */
 const LAST = 2_958_465
 
@@ -80,5 +82,18 @@ function shortest(written: string): string {
     .replace(/\D/g, '')
     .replace(/^0+/, '').length
   const fraction = /[.eE]/.test(written)
-  return fraction && (digits === 16 || digits === 17) ? String(Number(written)) : written
+  return unpowered(fraction && (digits === 16 || digits === 17) ? String(Number(written)) : written)
+}
+
+/** A number without its power of ten, where that makes few digits: 6.25E-2 is 0.0625. Others stay as they are. */
+function unpowered(written: string): string {
+  const [, sign = '', whole = '', fraction = '', power] =
+    /^([+-]?)(\d*)(?:\.(\d*))?[eE]([+-]?\d{1,2})$/.exec(written) ?? []
+  const shift = Number(power)
+  if (power === undefined || Math.abs(shift) > MOST_ZEROS) return written
+  const digits = `${'0'.repeat(Math.max(0, -shift))}${whole}${fraction}${'0'.repeat(Math.max(0, shift))}`
+  const point = Math.max(0, -shift) + whole.length + shift
+  const before = digits.slice(0, point).replace(/^0+(?=\d)/, '') || '0'
+  const after = digits.slice(point).replace(/0+$/, '')
+  return `${sign === '-' ? '-' : ''}${before}${after === '' ? '' : `.${after}`}`
 }
