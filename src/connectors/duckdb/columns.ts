@@ -32,8 +32,10 @@ export function expressions(load: PlannedLoad, columns: Column[], folds: boolean
       const type = typeFromName(native(name))
       // What DuckDB takes for equal may be different: an interval of 1 day and of 24 hours.
       if (!type) return `CAST(${target} AS VARCHAR) IS DISTINCT FROM CAST(${staged} AS VARCHAR)`
-      return folded(name)
-        ? `encode(${target}) IS DISTINCT FROM encode(${staged})`
+      if (folded(name)) return `encode(${target}) IS DISTINCT FROM encode(${staged})`
+      // A table may keep minus zero as zero, which it equals.
+      return type.kind === 'float'
+        ? `${target} IS DISTINCT FROM ${staged}`
         : duckdbDiffers(type, target, staged)
     },
     identical: (name: string, target: string, staged: string) =>
@@ -44,13 +46,13 @@ export function expressions(load: PlannedLoad, columns: Column[], folds: boolean
 
 /**
  * DuckDB's dialect for a table: its UPDATE leaves a value that it takes for equal to the new one, so that 1 day would stay where
- * 24 hours are to be, and zero where minus zero is; such a value is made another one first.
+ * 24 hours are to be, and in a struct zero where minus zero is; such a value is made another one first.
  */
 export function dialectOf(columns: Column[]): Dialect {
   const update: Dialect['update'] = (target, set, where, from) => {
     const twins = set.flatMap(({ column, value }) => {
       const [native, ours] = [columnNamed(columns, column)?.native ?? '', `_nf_t.${quoteName(column)}`]
-      const isTwin = twinOf(native, ours, value)
+      const isTwin = isFloat(native) ? undefined : twinOf(native, ours, value)
       return isTwin === undefined ? [] : [{ column, native, ours, isTwin }]
     })
     const all = STANDARD.update(target, set, where, from)
@@ -65,12 +67,13 @@ export function dialectOf(columns: Column[]): Dialect {
   return { ...STANDARD, update }
 }
 
+const isFloat = (native: string) => native === 'FLOAT' || native === 'DOUBLE'
+
 /** SQL of whether a value equals another and is not the same, or a field of it does; undefined of types that have no such. */
 function twinOf(native: string, ours: string, theirs: string): string | undefined {
   if (native === 'INTERVAL')
     return `(${ours} = ${theirs} AND CAST(${ours} AS VARCHAR) <> CAST(${theirs} AS VARCHAR))`
-  if (native === 'FLOAT' || native === 'DOUBLE')
-    return `(${ours} = 0 AND ${theirs} = 0 AND signbit(${ours}) <> signbit(${theirs}))`
+  if (isFloat(native)) return `(${ours} = 0 AND ${theirs} = 0 AND signbit(${ours}) <> signbit(${theirs}))`
   const fields = (fieldsOf(native) ?? []).flatMap(({ quoted, type }) => {
     const name = quote(quoted.startsWith('"') ? quoted.slice(1, -1).replaceAll('""', '"') : quoted)
     return twinOf(type, `struct_extract(${ours}, ${name})`, `struct_extract(${theirs}, ${name})`) ?? []
@@ -81,7 +84,7 @@ function twinOf(native: string, ours: string, theirs: string): string | undefine
 /** A value that no twin is, of a type that has such. Less than zero: what is taken for the newer of two stays that. */
 function otherValue(native: string): string {
   if (native === 'INTERVAL') return "INTERVAL '-1 microsecond'"
-  if (native === 'FLOAT' || native === 'DOUBLE') return `(-1)::${native}`
+  if (isFloat(native)) return `(-1)::${native}`
   const values = (fieldsOf(native) ?? []).map(({ quoted, type }) => {
     const isOfTwins = twinOf(type, 'a', 'b') !== undefined
     return `${quoted} := ${isOfTwins ? otherValue(type) : `NULL::${type}`}`
