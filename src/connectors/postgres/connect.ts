@@ -124,7 +124,7 @@ interface Failure {
 function ownKeyHint({ code, detail, schema, table, constraint }: Failure): string | undefined {
   if (code !== '23503' || !table || !constraint || !detail?.endsWith(` "${table}".`)) return undefined
   const own = `ALTER TABLE ${quoteIdent(schema!)}.${quoteIdent(table)} ALTER CONSTRAINT ${quoteIdent(constraint)} DEFERRABLE`
-  return `Nothing was loaded. If the rows are right, refer to rows of their own load, and the key is not DEFERRABLE yet: ${own}. It is then checked at the end of the load. Otherwise correct the rows.`
+  return `Nothing was loaded. If the rows are right, and refer to rows of their own load: ${own}. It is then checked at the end of the load. Otherwise, or where the key is DEFERRABLE already, correct the rows.`
 }
 
 const LOST = /terminated|not queryable|was closed|stream was destroyed|after end|before secure TLS/i
