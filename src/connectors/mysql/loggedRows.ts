@@ -3,7 +3,8 @@ import { EngineError } from '../../../engine/errors.ts'
 import type { ChangeTable, Transaction } from '../wire/changeTable.ts'
 import type { LoggedRows } from './binlog.ts'
 import type { CharacterSets } from './characterSets.ts'
-import { lengthOf, readerOf, type ValueLength, type ValueReader } from './rowValues.ts'
+import type { ValueReader } from './loggedIntegers.ts'
+import { lengthOf, readerOf, type ValueLength } from './rowValues.ts'
 import type { LoggedTable } from './tableMap.ts'
 
 /** How a logged table's columns go into a followed one's. */
