@@ -286,12 +286,20 @@ async function copyQuery(
   }
 }
 
-/** By itself DuckDB collects many more values of a column in a dictionary before it does without: names and addresses are all different. */
-const DICTIONARY = 4000
+/**
+ * By itself DuckDB collects many more values of a column in a dictionary before it does without: names and addresses are all
+ * different. It sets aside memory for so many in each column: of many columns that is more than it needs.
+ */
+const DICTIONARY = { values: 4000, columns: 100 }
 
 function copyModel(context: RunContext, sql: string, folder: string, name: string, columns?: Column[]) {
   const types = columns?.map(({ type }) => typeName(type))
-  const options = { compression: 'snappy', dictionary: DICTIONARY, ...(types && { types }) } as const
+  const isNarrow = types !== undefined && types.length <= DICTIONARY.columns
+  const options = {
+    compression: 'snappy',
+    ...(isNarrow && { dictionary: DICTIONARY.values }),
+    ...(types && { types }),
+  } as const
   return copyFile(context, sql, ownFile(context, `${folder}/${name}`, '.parquet'), options)
 }
 
