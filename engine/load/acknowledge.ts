@@ -15,6 +15,7 @@ export async function acknowledgeSources(
   extracted: Extracted[],
 ): Promise<void> {
   const told = new Map<string, { reader: string; position: LogPosition }>()
+  const cursors = new Map(reads.map(({ extract }, index) => [extract, extracted[index]!.cursor]))
   for (const [index, read] of reads.entries()) {
     const { cursor } = extracted[index]!
     if (read.changes) {
@@ -28,7 +29,6 @@ export async function acknowledgeSources(
     if (cursor === undefined) continue
     const source = context.sources.get(read.from)!
     if (!source.acknowledge) continue
-    const cursors = new Map(reads.map((each, at) => [each.extract, extracted[at]!.cursor]))
     const others = context.spec.extracts
       .filter(({ name, from }) => from === read.from && name !== read.extract)
       .map(({ name, options }) => ({ options: options as object, cursor: cursors.get(name) }))

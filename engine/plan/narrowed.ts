@@ -14,7 +14,7 @@ export function isNarrowed(was: string, now: string): boolean {
   if (/^binary\(/i.test(was) && /^binary\(/i.test(now)) return was.toLowerCase() !== now.toLowerCase()
   const [whole, places] = [placesOf(was), placesOf(now)]
   if (whole && places) return places.scale < whole.scale || places.whole < whole.whole
-  if (places) return whole === undefined && /^(float|double|decimal|numeric)/i.test(was)
+  if (places) return /^(float|double|decimal|numeric)/i.test(was)
   return whole === undefined && roomIn(now) < roomIn(was)
 }
 

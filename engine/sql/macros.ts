@@ -84,11 +84,12 @@ async function parametersOf(
     const [name, ...rest] = tokensOf(text)
     const after = rest.findIndex(token => token.text === '=')
     const own = name!.text.replace(/^"|"$/g, '')
-    const sql = `SELECT ${after < 0 ? 'NULL' : text.slice(rest[after]!.start + 1)}`
-    const parsed = await treeOf(duck, sql)
-    const isGiven = after >= 0 && !('message' in parsed)
-    parameters.push(isGiven ? { name: own, fallback: nodeOf(parsed.tree) } : { name: own })
-    if (isGiven) queries.push(queryOf(sql, parsed.tree))
+    const sql = after < 0 ? undefined : `SELECT ${text.slice(rest[after]!.start + 1)}`
+    const parsed = sql && (await treeOf(duck, sql))
+    if (sql && parsed && !('message' in parsed)) {
+      parameters.push({ name: own, fallback: nodeOf(parsed.tree) })
+      queries.push(queryOf(sql, parsed.tree))
+    } else parameters.push({ name: own })
   }
   return { parameters, queries }
 }
