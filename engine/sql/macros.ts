@@ -1,7 +1,7 @@
 import type { Duck } from './duckdb.ts'
 import { type Fault, SqlInvalid } from './faults.ts'
 import { type Mention, nodeOf, type Query, queryOf, type SqlFile, type SqlNode, treeOf } from './parse.ts'
-import { type Place, placeOf, statementsOf, tokensOf } from './text.ts'
+import { nameIn, type Place, placeOf, statementsOf, tokensOf } from './text.ts'
 
 /** One of a macro's overloads. */
 export interface MacroBody {
@@ -32,7 +32,7 @@ export async function macrosOf(duck: Duck, { file, sql }: SqlFile): Promise<Macr
       faults.push({ file, place: placeOf(sql, start), message })
       continue
     }
-    const name = head[1]!.startsWith('"') ? head[1]!.slice(1, -1).replaceAll('""', '"') : head[1]!
+    const name = nameIn(head[1]!)
     const macro: Macro = {
       name,
       file,

@@ -95,3 +95,7 @@ export const charactersIn = (sql: string, bytes: number) =>
 
 /** The number of bytes of UTF-8 in the first `characters` of a text. */
 export const bytesIn = (sql: string, characters: number) => Buffer.byteLength(sql.slice(0, characters))
+
+/** A name as it is, of one that may stand in quotes. */
+export const nameIn = (written: string): string =>
+  written.startsWith('"') ? written.slice(1, -1).replaceAll('""', '"') : written

@@ -1,7 +1,7 @@
 import { didYouMean } from '../../engine/nearest.ts'
 import type { Fault } from '../../engine/sql/faults.ts'
 import type { Buckets, TableKey } from '../../engine/sql/model.ts'
-import { placeOf } from '../../engine/sql/text.ts'
+import { nameIn, placeOf } from '../../engine/sql/text.ts'
 import type { Model, ModelHeader } from '../spec/job.ts'
 import { FUNCTION_FILE } from './schema.ts'
 
@@ -62,7 +62,7 @@ export function readHeader(
       )
     else if (name === 'column') {
       const [, column, about] = /^("(?:[^"]|"")+"|\S+?):?(?:\s+(.*))?$/.exec(value)!
-      const own = column!.startsWith('"') ? column!.slice(1, -1).replaceAll('""', '"') : column!
+      const own = nameIn(column!)
       header.columns.push({ name: own, text: about ?? '', place: placeOf(sql, start) })
     } else if (name === 'enrich') {
       if (enrich)
@@ -137,14 +137,13 @@ function bucketsOf(value: string): Pick<Buckets, 'count' | 'keys'> | string {
 
 /** Columns by which rows are divided: `members.id, payments.member_id`; or what is wrong with what was written. */
 function keysOf(list: string): TableKey[] | string {
-  const plain = (name: string) => (name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name)
   const keys: TableKey[] = []
   for (const each of list.split(',').map(text => text.trim())) {
     const [, table, column] = KEY.exec(each) ?? []
     if (table === undefined) return `${each || 'nothing'} is not TABLE.COLUMN`
-    if (keys.some(key => key.table.toLowerCase() === plain(table).toLowerCase()))
+    if (keys.some(key => key.table.toLowerCase() === nameIn(table).toLowerCase()))
       return `${table} is there twice`
-    keys.push({ table: plain(table), column: plain(column!) })
+    keys.push({ table: nameIn(table), column: nameIn(column!) })
   }
   return keys
 }

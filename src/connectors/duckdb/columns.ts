@@ -1,6 +1,7 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { quote, quoteName } from '../../../engine/sql/duckdb.ts'
+import { nameIn } from '../../../engine/sql/text.ts'
 import { seenSql, seenType, stagedType } from '../../../engine/types/duckType.ts'
 import { type Column, columnNamed, typeFromName, typeName } from '../../../engine/types/logical.ts'
 import { fieldsOf, sameType } from '../../../engine/types/nestedType.ts'
@@ -75,7 +76,7 @@ function twinOf(native: string, ours: string, theirs: string): string | undefine
     return `(${ours} = ${theirs} AND CAST(${ours} AS VARCHAR) <> CAST(${theirs} AS VARCHAR))`
   if (isFloat(native)) return `(${ours} = 0 AND ${theirs} = 0 AND signbit(${ours}) <> signbit(${theirs}))`
   const fields = (fieldsOf(native) ?? []).flatMap(({ quoted, type }) => {
-    const name = quote(quoted.startsWith('"') ? quoted.slice(1, -1).replaceAll('""', '"') : quoted)
+    const name = quote(nameIn(quoted))
     return twinOf(type, `struct_extract(${ours}, ${name})`, `struct_extract(${theirs}, ${name})`) ?? []
   })
   return fields.length === 0 ? undefined : `(${fields.join(' OR ')})`
