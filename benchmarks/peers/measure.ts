@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { cpuOf } from '../measure.ts'
 
 /** What a command took, from its start to its end. */
@@ -15,6 +16,8 @@ export interface Measured {
 }
 
 const TICK_MS = 50
+/** How long each of several commands goes on before the next has its turn. */
+const TURN_MS = 20
 
 /**
  * Runs a shell command as a stranger would, and measures it; `servers` are the first processes of the servers it uses. Fails
@@ -27,31 +30,82 @@ export async function measured(
 ): Promise<Measured> {
   const before = cpuOfServers(servers)
   const start = performance.now()
-  // `times` tells the time of children that have ended, grandchildren included, whatever their number.
-  const child = spawn('bash', ['-c', `set -o pipefail\n${command}\nstatus=$?\ntimes >&3\nexit $status`], {
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-    detached: true,
-  })
-  let printed = ''
-  let times = ''
-  const [, out, error, third] = child.stdio
-  for (const stream of [out!, error!])
-    (stream as NodeJS.ReadableStream).setEncoding('utf8').on('data', (text: string) => {
-      printed = (printed + text).slice(-20_000)
-    })
-  ;(third as NodeJS.ReadableStream).setEncoding('utf8').on('data', (text: string) => {
-    times += text
-  })
+  const running = new Running(command, env)
   let peak = 0
   const timer = setInterval(() => {
-    peak = Math.max(peak, memoryOf(child.pid!))
+    peak = Math.max(peak, memoryOf(running.pid))
   }, TICK_MS)
-  const [code] = (await once(child, 'close')) as [number | null]
-  clearInterval(timer)
+  const clientCpu = await running.ended.finally(() => clearInterval(timer))
   const seconds = (performance.now() - start) / 1000
-  if (code !== 0) throw new Error(`ended with ${code}: ${printed.trim().split('\n').slice(-12).join('\n')}`)
-  return { seconds, clientCpu: secondsOf(times), serverCpu: cpuOfServers(servers) - before, peak }
+  return { seconds, clientCpu, serverCpu: cpuOfServers(servers) - before, peak }
+}
+
+/**
+ * Processor seconds of shell commands that run side by side, only one of them going on at any time and each for a moment:
+ * what disturbs a shared machine disturbs them alike, so that their ratio holds where the times themselves vary. Fails as
+ * {@link measured} does.
+ */
+export async function inTurns(
+  commands: { command: string; env: Record<string, string> }[],
+): Promise<number[]> {
+  const all = commands.map(({ command, env }) => new Running(command, env))
+  const taken = Promise.all(all.map(running => running.ended))
+  let done = false
+  const over = taken
+    .catch(() => {})
+    .then(() => {
+      done = true
+    })
+  for (const running of all) running.signal('SIGSTOP')
+  while (!done)
+    for (const running of all) {
+      running.signal('SIGCONT')
+      await Promise.race([running.ended.catch(() => {}), over, sleep(TURN_MS)])
+      running.signal('SIGSTOP')
+    }
+  for (const running of all) running.signal('SIGCONT')
+  return taken
+}
+
+/** A shell command that runs with all its processes in a group of its own. */
+class Running {
+  readonly pid: number
+  /** User and system seconds of all its processes. */
+  readonly ended: Promise<number>
+
+  constructor(command: string, env: Record<string, string>) {
+    // `times` tells the time of children that have ended, grandchildren included, whatever their number.
+    const child = spawn('bash', ['-c', `set -o pipefail\n${command}\nstatus=$?\ntimes >&3\nexit $status`], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+      detached: true,
+    })
+    this.pid = child.pid!
+    let printed = ''
+    let times = ''
+    const [, out, error, third] = child.stdio
+    for (const stream of [out!, error!])
+      (stream as NodeJS.ReadableStream).setEncoding('utf8').on('data', (text: string) => {
+        printed = (printed + text).slice(-20_000)
+      })
+    ;(third as NodeJS.ReadableStream).setEncoding('utf8').on('data', (text: string) => {
+      times += text
+    })
+    this.ended = once(child, 'close').then(([code]) => {
+      if (code !== 0)
+        throw new Error(`ended with ${code}: ${printed.trim().split('\n').slice(-12).join('\n')}`)
+      return secondsOf(times)
+    })
+  }
+
+  /** To all its processes, where there still are any. */
+  signal(name: NodeJS.Signals): void {
+    try {
+      process.kill(-this.pid, name)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
+  }
 }
 
 /** The second line of `times`: the shell's children, as 0m1.234s 0m0.567s. */
