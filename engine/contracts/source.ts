@@ -45,6 +45,12 @@ export interface ListedTable {
   isView?: true
 }
 
+/** A glob of a job that a table stands for, and its name in the loads of that. */
+export interface Glob {
+  pattern: string
+  target: string
+}
+
 /** One extract as the job asks for it. */
 export interface ExtractSpec {
   /** The table's name for models: `members`. */
@@ -53,6 +59,8 @@ export interface ExtractSpec {
   from: string
   /** Columns that identify a row; empty: the table's own primary key. */
   key: string[]
+  /** Globs that it stands for; absent: none. */
+  globs?: Glob[]
   incremental?: {
     column: string
     /** Microseconds, or units of a number, re-read before the watermark. */

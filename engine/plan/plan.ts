@@ -1,7 +1,7 @@
 import { REJECTED } from '../batch/builder.ts'
 import { HISTORY } from '../contracts/changes.ts'
 import type { LoadSpec, PlannedLoad, SyncPoint } from '../contracts/load.ts'
-import type { ExtractSpec, LogPosition, Read, Stored, TableSchema } from '../contracts/source.ts'
+import type { ExtractSpec, Glob, LogPosition, Read, Stored, TableSchema } from '../contracts/source.ts'
 import type { TableStructure } from '../contracts/structure.ts'
 import { EngineError } from '../errors.ts'
 import { didYouMean } from '../nearest.ts'
@@ -27,6 +27,7 @@ export interface Plan {
 
 export interface PlannedRead extends Read {
   from: string
+  globs?: Glob[]
   /** True where the source itself guarantees that `key` is unique. */
   unique: boolean
   incremental?: Pick<NonNullable<ExtractSpec['incremental']>, 'column' | 'findDeletes' | 'nulls' | 'future'>
@@ -161,6 +162,7 @@ export function planRead(facts: ReadFacts): PlannedRead {
     unique,
     options: spec.options,
     limits,
+    ...(spec.globs && { globs: spec.globs }),
     ...(spec.sensitive && { sensitive: spec.sensitive }),
     ...(schema.structure && { structure: schema.structure }),
     rows: schema.rows,

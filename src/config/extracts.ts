@@ -4,15 +4,16 @@ import { didYouMean } from '../../engine/nearest.ts'
 import { ownValue } from '../../engine/ownValue.ts'
 import type { JobConnection } from '../spec/job.ts'
 import type { Document } from './document.ts'
-import { commonExtract, IDENTIFIER, type JobYaml } from './schema.ts'
+import { commonExtract, IDENTIFIER } from './schema.ts'
 import { validate } from './validate.ts'
+import type { Expanded } from './wildcards.ts'
 
 const COMMON = Object.keys(commonExtract.shape)
 
 /** Splits each extract's keys between the common ones and its connector's, and checks both. */
 export function readExtracts(
   document: Document,
-  yaml: JobYaml,
+  yaml: Expanded,
   connections: Record<string, JobConnection>,
 ): { extracts: ExtractSpec[]; pools: Record<string, string> } {
   const extracts: ExtractSpec[] = []
@@ -115,6 +116,7 @@ export function readExtracts(
       name,
       from,
       key,
+      ...(Object.hasOwn(yaml.globs, name) && { globs: yaml.globs[name]! }),
       columns,
       ...(onDuplicate && { onDuplicate }),
       ...(onError === 'continue' && { onError }),

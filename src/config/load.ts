@@ -24,8 +24,9 @@ import { readSchedule } from './schedule.ts'
 import { type JobYaml, jobSchema } from './schema.ts'
 import { readShared } from './shared.ts'
 import { withSharedModels } from './sharedModels.ts'
+import { isWildcard } from './tableNames.ts'
 import { validate } from './validate.ts'
-import { expandWildcards, withRemembered } from './wildcards.ts'
+import { type Expanded, expandWildcards, type RememberedExtract } from './wildcards.ts'
 
 /** How a job is read. */
 export interface LoadOptions {
@@ -33,7 +34,7 @@ export interface LoadOptions {
   /** Lets sources be asked for their tables, as globs need; without it, what has a glob is left out. */
   signal?: AbortSignal
   /** Extracts that are read, by earlier runs: of these are the globs of a job in an environment, where no source is asked. */
-  read?: { name: string; key: string[] }[]
+  read?: RememberedExtract[]
 }
 
 /**
@@ -74,14 +75,16 @@ export async function loadJob(
   const named = {
     ...own,
     connections: { ...names, ...own.connections },
-    ...(environment !== undefined && { extract: withRemembered(own.extract, known) }),
   }
-  const yaml = await expandWildcards(
-    document,
-    named,
-    connections,
-    environment === undefined ? signal : undefined,
-  )
+  const asked = environment === undefined ? (signal ?? []) : known
+  const yaml = await expandWildcards(document, named, connections, asked)
+  for (const pattern of Object.keys(own.extract).filter(isWildcard))
+    if (environment !== undefined && known.length > 0 && !isFound(yaml.globs, pattern))
+      document.problem(
+        ['extract', pattern],
+        `extract.${pattern}: no run of production has read a table of it: run the job once without --env`,
+        'key',
+      )
   const { extracts, pools } = readExtracts(document, yaml, connections)
   const files = await withDeclared(document, yaml, found, folder)
   if (environment !== undefined) {
@@ -135,6 +138,9 @@ export async function loadJob(
     ...(passedOver.length > 0 && { passedOver }),
   }
 }
+
+const isFound = (globs: Expanded['globs'], pattern: string) =>
+  Object.values(globs).some(each => each.some(glob => glob.pattern === pattern))
 
 /** Names that a job may take from the connections that its project shares. */
 function sharedNames({ extract, load, schedule, connections }: JobYaml): Set<string> {

@@ -15,7 +15,7 @@ import { connectionNames } from './shared.ts'
 import { type SharedModel, sharedModelOf, withSharedModels } from './sharedModels.ts'
 import { isWildcard } from './tableNames.ts'
 import { validate } from './validate.ts'
-import { expandWildcards, withRemembered } from './wildcards.ts'
+import { expandWildcards, type RememberedExtract } from './wildcards.ts'
 
 /** What a job's SQL needs to know of it: nothing of its connections. */
 export interface JobOutline
@@ -44,8 +44,8 @@ const PARTS = {
   seeds: true,
 } as const
 
-/** Extracts that earlier runs of a job have read, with their keys. */
-export type Remembered = (job: string) => { name: string; key: string[] }[]
+/** Extracts that earlier runs of a job have read. */
+export type Remembered = (job: string) => RememberedExtract[]
 
 /**
  * Reads a job's folder without its connections: no variable needs to be set, no secret is fetched. What globs stand for is
@@ -76,11 +76,7 @@ export async function draftOutline(folder: string, remembered: Remembered): Prom
   const early = document.faults()
   const shared = connectionNames(found.shared).map(name => [name, ''])
   const connections = { ...Object.fromEntries(shared), ...(whole.connections as JobYaml['connections']) }
-  const yaml = await expandWildcards(
-    document,
-    { ...own, connections, extract: withRemembered(own.extract, remembered(own.job)) } as JobYaml,
-    {},
-  )
+  const yaml = await expandWildcards(document, { ...own, connections } as JobYaml, {}, remembered(own.job))
   const declared: JobOutline['declared'] = {}
   const sourceTables: JobOutline['sourceTables'] = {}
   const sharedModels: JobOutline['sharedModels'] = {}

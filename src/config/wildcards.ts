@@ -1,6 +1,6 @@
 import { matchesGlob } from 'node:path'
 import { z } from 'zod'
-import type { ListedTable } from '../../engine/contracts/source.ts'
+import type { ExtractSpec, Glob, ListedTable } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
 import { ownValue } from '../../engine/ownValue.ts'
@@ -15,93 +15,126 @@ export const wildcardKeys = z.strictObject({ tables: names.optional(), exclude: 
 
 const wildcardExtract = z.object({ from: z.string(), key: names.default([]), ...wildcardKeys.shape })
 
-/** Tables that an extract's glob stands for. */
-interface Found {
-  pattern: string
+/** A table that an extract's glob stands for. */
+interface Found extends Glob {
   extract: string
-  target: string
   key: string[]
 }
 
+/** An extract that an earlier run has read. */
+export type RememberedExtract = Pick<ExtractSpec, 'name' | 'key' | 'globs'>
+
+/** A job whose globs have been expanded. */
+export type Expanded = JobYaml & { listed: string[]; globs: Record<string, Glob[]> }
+
 /**
  * Puts an extract and a load in the place of each table that globs of a job stand for, as the sources list them. What the
- * job says of a table by name goes before. `listed`: names of the extracts that were put there. Without a signal, nothing is
- * asked, and what has a glob is left out. Problems go to the document.
+ * job says of a table by name goes before. `listed`: names of the extracts that were put there; `globs`: what each extract
+ * stands for. Without a signal, nothing is asked: they are what is remembered of them, and what has a glob of which nothing
+ * is, is left out. Problems go to the document.
  */
 export async function expandWildcards(
   document: Document,
   yaml: JobYaml,
   connections: Record<string, JobConnection>,
-  signal?: AbortSignal,
-): Promise<JobYaml & { listed: string[] }> {
+  asked: AbortSignal | RememberedExtract[],
+): Promise<Expanded> {
   const patterns = Object.keys(yaml.extract).filter(isWildcard)
   const named = Object.fromEntries(Object.entries(yaml.extract).filter(([name]) => !isWildcard(name)))
   const extract: JobYaml['extract'] = { ...named }
+  const isAsked = asked instanceof AbortSignal
   const found: Found[] = []
-  for (const pattern of signal ? patterns : []) {
-    const path = ['extract', pattern]
-    const keys = yaml.extract[pattern]!
-    const wanted = validate(document, path, wildcardExtract, keys)
-    const connection = wanted && ownValue(connections, wanted.from)
-    if (!connection) {
-      // What is wrong with a connection has been said of it.
-      if (wanted && document.count === 0)
-        document.problem(
-          [...path, 'from'],
-          `extract.${pattern}.from: no connection "${wanted.from}"${didYouMean(wanted.from, Object.keys(connections))}`,
-        )
-      continue
-    }
-    const listed = await listTables(connection, signal!).catch((error: unknown) => {
-      if (!(error instanceof EngineError) || error.code !== 'CONFIG_INVALID') throw error
-      document.problem(path, `extract.${pattern}: ${error.message}`, 'key')
-      return []
-    })
-    const all = chosen(document, pattern, wanted, listed)
-    const others = new Set<string>()
-    for (const [name, own] of Object.entries(extract)) {
-      if (own.from !== wanted.from) continue
-      const table = String(own.table ?? name)
-      const there = listed.find(each => [each.name, `${each.schema}.${each.bare}`].includes(table))
-      if (!there) continue
-      others.add(there.name)
-      if (own.key === undefined && there.key.length > 0) extract[name] = { ...own, key: there.key }
-      if (all.includes(there)) found.push({ pattern, ...underOwnName(name, extract[name]!.key) })
-    }
-    const tables = all.filter(({ name }) => !others.has(name))
-    const { tables: _, exclude, key, ...rest } = keys
-    for (const { table, extract: name, target } of nameTables(tables, Object.keys(extract))) {
-      const identity = table.key.length > 0 ? table.key : wanted.key
-      extract[name] = {
-        on_error: 'continue',
-        ...rest,
-        table: table.name,
-        ...(identity.length > 0 && { key: identity }),
-      }
-      document.derive(['extract', name], path)
-      found.push({ pattern, extract: name, target, key: identity })
-    }
-  }
-  const listed = found.map(each => each.extract).filter(name => !Object.hasOwn(named, name))
+  for (const pattern of patterns)
+    found.push(
+      ...(isAsked
+        ? await putListed(document, pattern, yaml, connections, extract, asked)
+        : putRemembered(document, pattern, yaml, extract, asked)),
+    )
+  const listed = isAsked ? found.map(each => each.extract).filter(name => !Object.hasOwn(named, name)) : []
   const own = Object.keys(named).map(name => underOwnName(name, extract[name]!.key))
-  return { ...yaml, extract, listed, load: expandLoads(document, yaml, own, found, signal !== undefined) }
+  const load = expandLoads(document, yaml, own, found)
+  const globs = Object.fromEntries(
+    [...Map.groupBy(found, each => each.extract)].map(([name, of]) => [
+      name,
+      of.map(({ pattern, target }) => ({ pattern, target })),
+    ]),
+  )
+  return { ...yaml, extract, listed, globs, load }
 }
 
-/** The extracts with those of earlier runs that globs stood for. */
-export function withRemembered(
+/** Puts in the extracts of a glob that its source lists. */
+async function putListed(
+  document: Document,
+  pattern: string,
+  yaml: JobYaml,
+  connections: Record<string, JobConnection>,
   extract: JobYaml['extract'],
-  remembered: { name: string; key: string[] }[],
-): JobYaml['extract'] {
-  const all = { ...extract }
-  // An extract has the name of its table, and that of its schema only where another has the same.
-  for (const [pattern, { tables: _, exclude: __, ...keys }] of Object.entries(extract))
-    for (const { name, key } of remembered)
-      if (
-        !Object.hasOwn(all, name) &&
-        [pattern, pattern.split('.').at(-1)!].some(glob => matchesGlob(name, glob))
+  signal: AbortSignal,
+): Promise<Found[]> {
+  const path = ['extract', pattern]
+  const keys = yaml.extract[pattern]!
+  const wanted = validate(document, path, wildcardExtract, keys)
+  const connection = wanted && ownValue(connections, wanted.from)
+  if (!connection) {
+    // What is wrong with a connection has been said of it.
+    if (wanted && document.count === 0)
+      document.problem(
+        [...path, 'from'],
+        `extract.${pattern}.from: no connection "${wanted.from}"${didYouMean(wanted.from, Object.keys(connections))}`,
       )
-        all[name] = { ...keys, key }
-  return all
+    return []
+  }
+  const listed = await listTables(connection, signal).catch((error: unknown) => {
+    if (!(error instanceof EngineError) || error.code !== 'CONFIG_INVALID') throw error
+    document.problem(path, `extract.${pattern}: ${error.message}`, 'key')
+    return []
+  })
+  const found: Found[] = []
+  const all = chosen(document, pattern, wanted, listed)
+  const others = new Set<string>()
+  for (const [name, own] of Object.entries(extract)) {
+    if (own.from !== wanted.from) continue
+    const table = String(own.table ?? name)
+    const there = listed.find(each => [each.name, `${each.schema}.${each.bare}`].includes(table))
+    if (!there) continue
+    others.add(there.name)
+    if (own.key === undefined && there.key.length > 0) extract[name] = { ...own, key: there.key }
+    if (all.includes(there)) found.push({ pattern, ...underOwnName(name, extract[name]!.key) })
+  }
+  const tables = all.filter(({ name }) => !others.has(name))
+  const { tables: _, exclude, key, ...rest } = keys
+  for (const { table, extract: name, target } of nameTables(tables, Object.keys(extract))) {
+    const identity = table.key.length > 0 ? table.key : wanted.key
+    extract[name] = {
+      on_error: 'continue',
+      ...rest,
+      table: table.name,
+      ...(identity.length > 0 && { key: identity }),
+    }
+    document.derive(['extract', name], path)
+    found.push({ pattern, extract: name, target, key: identity })
+  }
+  return found
+}
+
+/** Puts in the extracts of a glob that earlier runs have read. */
+function putRemembered(
+  document: Document,
+  pattern: string,
+  yaml: JobYaml,
+  extract: JobYaml['extract'],
+  remembered: RememberedExtract[],
+): Found[] {
+  const { tables: _, exclude: __, ...keys } = yaml.extract[pattern]!
+  return remembered.flatMap(({ name, key, globs = [] }) => {
+    const glob = globs.find(each => each.pattern === pattern)
+    if (!glob) return []
+    if (!Object.hasOwn(extract, name)) {
+      extract[name] = { ...keys, key }
+      document.derive(['extract', name], ['extract', pattern])
+    }
+    return { ...glob, extract: name, key }
+  })
 }
 
 function chosen(
@@ -134,7 +167,6 @@ function expandLoads(
   yaml: JobYaml,
   named: Omit<Found, 'pattern'>[],
   found: Found[],
-  isAsked: boolean,
 ): JobYaml['load'] {
   const load: JobYaml['load'] = {}
   const patterns = Object.entries(yaml.load).filter(
@@ -148,14 +180,13 @@ function expandLoads(
       ...found.filter(({ pattern: from }) => from === each.from),
       ...named.filter(({ extract }) => matchesGlob(extract, each.from)),
     ]
-    const isPending = !isAsked && Object.hasOwn(yaml.extract, each.from)
     if (pattern.split('*').length !== 2 || pattern.includes('?'))
       document.problem(
         path,
         `load.${pattern}: a load of many tables has one * in its name, for theirs`,
         'key',
       )
-    else if (loaded.length === 0 && !isPending && !Object.hasOwn(yaml.extract, each.from))
+    else if (loaded.length === 0 && !Object.hasOwn(yaml.extract, each.from))
       document.problem(
         [...path, 'from'],
         `load.${pattern}.from: no extract "${each.from}"${didYouMean(each.from, Object.keys(yaml.extract).filter(isWildcard)) || '; expected a glob of extracts, such as "*"'}`,

@@ -60,7 +60,10 @@ export const readIn =
   job => {
     const files = globSync(schemaFile(job, '*', '*'), { cwd: join(home, 'staging') })
     const names = [...new Set(files.map(file => basename(file, '.json')))]
-    return names.map(name => ({ name, key: lastSchema(job, name, home)?.key ?? [] }))
+    return names.map(name => {
+      const { key = [], globs } = lastSchema(job, name, home) ?? {}
+      return { name, key, globs }
+    })
   }
 
 /** A job's folder without its connections; globs stand for the tables that runs in `home` have read. */

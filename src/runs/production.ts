@@ -15,6 +15,7 @@ import type { LastValues } from '../../engine/sql/variables.ts'
 import { type Image, imageFile, type Night, partsOf } from '../../engine/staging/image.ts'
 import { LocalStaging } from '../../engine/staging/local.ts'
 import { atomicWrite, isIntact, linkOrCopy, manifestIn } from '../../engine/staging/store.ts'
+import type { RememberedExtract } from '../config/wildcards.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { hasMetadata, openMetadata } from '../metadata/open.ts'
 import { isDone } from '../metadata/runs.ts'
@@ -75,8 +76,8 @@ export class ProductionRun implements AsyncDisposable {
   }
 
   /** What it read. */
-  get read(): { name: string; key: string[] }[] {
-    return this.planned.map(({ extract, key }) => ({ name: extract, key }))
+  get read(): RememberedExtract[] {
+    return this.planned.map(({ extract, key, globs }) => ({ name: extract, key, globs }))
   }
 
   corrections(job: string, table: string): Promise<Correction[]> {

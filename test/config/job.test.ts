@@ -5,7 +5,6 @@ import { test } from 'node:test'
 import { z } from 'zod'
 import { EngineError } from '../../engine/errors.ts'
 import { loadJob } from '../../src/config/load.ts'
-import { withRemembered } from '../../src/config/wildcards.ts'
 import { type Connector, defineConnector } from '../../src/connectors/declare/define.ts'
 import { connectorFor } from '../../src/connectors/index.ts'
 import { folder, root } from './folder.ts'
@@ -336,12 +335,4 @@ test('secrets cannot break the YAML', async () => {
 test('a connector is chosen by scheme', () => {
   assert.equal(connectorFor('POSTGRES://x', registry).name, 'postgres')
   assert.throws(() => connectorFor('./x', registry), /must begin with a scheme/)
-})
-
-test("an extract that is remembered of a glob has its table's name, or that of its schema, too", () => {
-  const remembered = ['orders', 'public.orders', 'tmp_x'].map(name => ({ name, key: ['id'] }))
-  const names = (pattern: string) => Object.keys(withRemembered({ [pattern]: { from: 'shop' } }, remembered))
-  assert.deepEqual(names('public.*'), ['public.*', 'orders', 'public.orders', 'tmp_x'])
-  assert.deepEqual(names('public.o*'), ['public.o*', 'orders', 'public.orders'])
-  assert.deepEqual(names('tmp_*'), ['tmp_*', 'tmp_x'])
 })

@@ -328,3 +328,59 @@ test('what is wrong with an environment is said of its line; variables are those
   assert.deepEqual(await job.rows('mine.duckdb', 'totals'), ['10 112.49'])
   assert.deepEqual(await job.production(), before)
 })
+
+test('globs of schemas stand in an environment for what production has read of each', async t => {
+  await source.query(`DROP SCHEMA IF EXISTS sales CASCADE; DROP SCHEMA IF EXISTS crm CASCADE; CREATE SCHEMA sales; CREATE SCHEMA crm;
+    CREATE TABLE sales.bills (id int PRIMARY KEY, email text); INSERT INTO sales.bills VALUES (1, 'a@x');
+    CREATE TABLE sales."odd-name" (id int PRIMARY KEY); INSERT INTO sales."odd-name" VALUES (2);
+    CREATE TABLE crm.people (id int PRIMARY KEY, email text); INSERT INTO crm.people VALUES (3, 'b@x');
+    CREATE TABLE crm.visits (id int PRIMARY KEY, email text); INSERT INTO crm.visits VALUES (4, 'c@x')`)
+  for (const database of [warehouse, personal])
+    await database.query('DROP SCHEMA IF EXISTS raw CASCADE; DROP SCHEMA IF EXISTS nightfreight CASCADE')
+  const text = (extract = '') => `connections: { shop: "${source.url}", dw: "${warehouse.url}" }
+environments: { dev: { targets: { dw: "${personal.url}" } } }
+extract:
+  "sales.*": { from: shop }
+  "crm.*": { from: shop, sensitive: [email] }
+  people: { from: shop, table: crm.people }
+${extract}load:
+  "raw.s_*": { to: dw, from: "sales.*" }
+  "raw.c_*": { to: dw, from: "crm.*" }
+resources: { threads: 1 }
+`
+  const job = await smallJob(t, 'env_globs', { 'job.yaml': text() })
+  const failed = (await job.run()).error
+  assert.equal(failed, undefined)
+  const inDev = await job.cli('run', job.folder, '--env', 'dev')
+  assert.equal(inDev.code, 0, inDev.output)
+  const tables = (database: FreshDatabase) =>
+    database.query("SELECT tablename FROM pg_tables WHERE schemaname = 'raw' ORDER BY 1")
+  assert.deepEqual(
+    (await tables(personal)).map(({ tablename }) => tablename),
+    ['c_people', 'c_visits', 's_bills', 's_odd-name'],
+  )
+  assert.deepEqual(await tables(personal), await tables(warehouse))
+  const read = { ...process.env, NIGHTFREIGHT_ENV: 'dev' }
+  const known = ['bills', 'visits'].map((name, at) => ({
+    name,
+    key: ['id'],
+    globs: [{ pattern: ['sales.*', 'crm.*'][at]!, target: name }],
+  }))
+  const { extracts } = await loadJob(job.folder, read, { read: known })
+  assert.deepEqual(
+    extracts.map(({ name, sensitive }) => [name, sensitive]),
+    [
+      ['people', undefined],
+      ['bills', undefined],
+      ['visits', ['email']],
+    ],
+  )
+
+  writeFileSync(join(job.folder, 'job.yaml'), `job: env_globs\n${text('  "stock.*": { from: shop }\n')}`)
+  const unread = await job.cli('run', job.folder, '--env', 'dev')
+  assert.equal(unread.code, 2)
+  assert.match(
+    unread.err,
+    /job\.yaml:\d+:\d+: extract\.stock\.\*: no run of production has read a table of it/,
+  )
+})
