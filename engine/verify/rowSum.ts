@@ -1,7 +1,9 @@
 import type { ComparedColumn, RowTotal } from '../contracts/verification.ts'
-import { type Duck, type DuckRow, quoteName } from '../sql/duckdb.ts'
+import { type Duck, type DuckRow, quote, quoteName } from '../sql/duckdb.ts'
 import { hashable } from '../sql/rowHash.ts'
-import { typeName } from '../types/logical.ts'
+import { nameIn } from '../sql/text.ts'
+import { type LogicalType, typeName } from '../types/logical.ts'
+import { fieldsOf, itemOf } from '../types/nestedType.ts'
 
 /**
  * DuckDB's SQL of a column that was read back, as a value of the load's type: NULL where it is none. A wider column may
@@ -27,9 +29,30 @@ const plainNumber = (text: string) =>
 export function canonical({ type, unpadded, unsignedZero }: ComparedColumn, value: string): string {
   if (type.kind === 'text') return unpadded ? `rtrim(${value}, ' ')` : value
   // As text, which tells -0 from 0 where the target does.
-  if (type.kind === 'nested') return `${value}::VARCHAR`
-  if (type.kind === 'float') return unsignedZero ? `(${value} + 0)::VARCHAR` : `${value}::VARCHAR`
+  if (type.kind === 'nested' || type.kind === 'float')
+    return `${(unsignedZero && withoutSigns(typeName(type), value)) || value}::VARCHAR`
   return value
+}
+
+/** Whether values of a type have zeros with a sign, in lists and structs, too. */
+export const hasSignedZero = (type: LogicalType): boolean => withoutSigns(typeName(type), '') !== undefined
+
+/** DuckDB's SQL of a value whose zeros have no sign; undefined of a type that has no such zeros. */
+function withoutSigns(type: string, value: string, depth = 0): string | undefined {
+  if (type === 'FLOAT' || type === 'DOUBLE') return `(${value} + 0)`
+  const item = itemOf(type)
+  if (item !== undefined) {
+    const each = `_nf_${depth}`
+    const unsigned = withoutSigns(item, each, depth + 1)
+    return unsigned && `list_transform(${value}, lambda ${each}: ${unsigned})`
+  }
+  const fields = (fieldsOf(type) ?? []).map(({ quoted, type }) => {
+    const field = `struct_extract(${value}, ${quote(nameIn(quoted))})`
+    return { quoted, field, unsigned: withoutSigns(type, field, depth) }
+  })
+  if (fields.every(({ unsigned }) => unsigned === undefined)) return undefined
+  const all = fields.map(({ quoted, field, unsigned }) => `${quoted} := ${unsigned ?? field}`)
+  return `CASE WHEN ${value} IS NOT NULL THEN struct_pack(${all.join(', ')}) END`
 }
 
 /**

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { Duck } from '../../engine/sql/duckdb.ts'
+import { dialectOf } from '../../src/connectors/duckdb/columns.ts'
 import { smallJob } from '../jobs/small.ts'
 
 /** Where tables are loaded, and how one is read back. */
@@ -31,6 +32,7 @@ async function nights(
   shown: string,
   days: string[],
   fullRefresh?: string[],
+  isVerified?: boolean,
 ) {
   const sql = Object.entries(models).map(([model, columns]) => [
     `${model}.sql`,
@@ -59,8 +61,34 @@ ${Object.entries(loads)
     duck.close()
     found.push(tables)
   }
+  if (isVerified) {
+    const { code, output } = await job.cli('verify', job.folder)
+    assert.equal(code, 0, output)
+  }
   return found
 }
+
+test("duckdb: a value that equals the new one makes way within the table's conditions", async () => {
+  const duck = await Duck.open({})
+  const native = { i: 'INTERVAL', s: 'STRUCT(d DOUBLE, n INTEGER)' }
+  await duck.run(`CREATE TABLE t (id INT, i INTERVAL NOT NULL CHECK (i > INTERVAL '0 days'), s ${native.s} CHECK (struct_extract(s, 'd') >= 0 AND struct_extract(s, 'n') = 7));
+    INSERT INTO t VALUES (1, INTERVAL '1 day', {d: 0.0, n: 7}), (2, INTERVAL '2 days', {d: 1.0, n: 7});
+    CREATE TABLE staged AS SELECT 1 AS id, INTERVAL '24 hours' AS i, {d: -0.0::DOUBLE, n: 7} AS s`)
+  const columns = Object.entries(native).map(([name, type]) => ({
+    name,
+    type: { kind: 'nested', name: type } as const,
+    nullable: true,
+    native: type,
+  }))
+  const set = columns.map(({ name }) => ({ column: name, value: `_nf_s.${name}` }))
+  await duck.run(dialectOf(columns).update('t', set, '_nf_t.id = _nf_s.id', 'staged'))
+  const rows = await duck.rows('SELECT concat(i, s) AS shown FROM t ORDER BY id')
+  duck.close()
+  assert.deepEqual(
+    rows.map(({ shown }) => shown),
+    ["24:00:00{'d': -0.0, 'n': 7}", "2 days{'d': 1.0, 'n': 7}"],
+  )
+})
 
 for (const kind of KINDS) {
   test(`${kind}: an interval becomes one that DuckDB takes for the same`, async () => {
@@ -118,6 +146,31 @@ for (const kind of KINDS) {
       for (const [table, rows] of Object.entries(found[night]!)) {
         const shown = (number: string) => (table.startsWith('within') ? `{'d': ${number}}` : number)
         assert.deepEqual(rows, [`1 ${shown(value)}`, `2 ${shown('3.5')}`], `${table}, night ${night}`)
+      }
+  })
+
+  test(`${kind}: one minus zero among zeros is loaded and compared, in lists and structs, too`, async () => {
+    const models = {
+      within: "{'a b': v::DOUBLE, 'c': v} AS v",
+      list: '[v::DOUBLE] AS v',
+      deeper: "[{'n': id, 'f': [v::FLOAT]}, NULL] AS v",
+    }
+    const loads = Object.keys(models).map(from => [from, `from: ${from}`])
+    const day = Array.from({ length: 300 }, (_, at) => `${at},${at === 7 ? '-0.0' : '0.0'},\n`).join('')
+    const found = await nights(
+      kind,
+      'one_zero',
+      models,
+      Object.fromEntries(loads),
+      "concat(id, ' ', v::VARCHAR)",
+      [day, day],
+      undefined,
+      true,
+    )
+    for (const tables of found)
+      for (const [table, rows] of Object.entries(tables)) {
+        assert.equal(rows.length, 300, table)
+        if (kind === 'lake') assert.match(rows.find(row => row.startsWith('7 '))!, /-0\.0/, table)
       }
   })
 

@@ -52,7 +52,8 @@ export function expressions(load: PlannedLoad, columns: Column[], folds: boolean
 export function dialectOf(columns: Column[]): Dialect {
   const update: Dialect['update'] = (target, set, where, from) => {
     const twins = set.flatMap(({ column, value }) => {
-      const [native, ours] = [columnNamed(columns, column)?.native ?? '', `_nf_t.${quoteName(column)}`]
+      const { native } = columnNamed(columns, column)!
+      const ours = `_nf_t.${quoteName(column)}`
       const isTwin = isFloat(native) ? undefined : twinOf(native, ours, value)
       return isTwin === undefined ? [] : [{ column, native, ours, isTwin }]
     })
@@ -60,7 +61,7 @@ export function dialectOf(columns: Column[]): Dialect {
     if (twins.length === 0) return all
     const away = twins.map(({ column, native, ours, isTwin }) => ({
       column,
-      value: `CASE WHEN ${isTwin} THEN ${otherValue(native)} ELSE ${ours} END`,
+      value: `CASE WHEN ${isTwin} THEN ${otherValue(native, ours)} ELSE ${ours} END`,
     }))
     const isAny = twins.map(({ isTwin }) => isTwin).join(' OR ')
     return `${STANDARD.update(target, away, `${where} AND (${isAny})`, from)}; ${all}`
@@ -82,15 +83,18 @@ function twinOf(native: string, ours: string, theirs: string): string | undefine
   return fields.length === 0 ? undefined : `(${fields.join(' OR ')})`
 }
 
-/** A value that no twin is, of a type that has such. Less than zero: what is taken for the newer of two stays that. */
-function otherValue(native: string): string {
-  if (native === 'INTERVAL') return "INTERVAL '-1 microsecond'"
-  if (isFloat(native)) return `(-1)::${native}`
-  const values = (fieldsOf(native) ?? []).map(({ quoted, type }) => {
-    const isOfTwins = twinOf(type, 'a', 'b') !== undefined
-    return `${quoted} := ${isOfTwins ? otherValue(type) : `NULL::${type}`}`
+/**
+ * Beside a value that has a twin one that has none, and that conditions of the table take as they take it: a microsecond less,
+ * the least that is more than zero. (NULL would not do: under it the old value stays.)
+ */
+function otherValue(native: string, ours: string): string {
+  if (native === 'INTERVAL') return `${ours} - INTERVAL '1 microsecond'`
+  if (isFloat(native)) return native === 'FLOAT' ? '1e-45::FLOAT' : '5e-324::DOUBLE'
+  const fields = fieldsOf(native)!.map(({ quoted, type }) => {
+    const field = `struct_extract(${ours}, ${quote(nameIn(quoted))})`
+    return `${quoted} := ${twinOf(type, 'a', 'b') === undefined ? field : otherValue(type, field)}`
   })
-  return `struct_pack(${values.join(', ')})`
+  return `struct_pack(${fields.join(', ')})`
 }
 
 const STANDARD = standard(quoteName, typeName)

@@ -6,7 +6,7 @@ import { type Duck, parquetCodec, quoteName } from '../../../engine/sql/duckdb.t
 import { parquetType } from '../../../engine/types/duckType.ts'
 import { type Column, columnNamed, typeFromName, typeName } from '../../../engine/types/logical.ts'
 import { sameType } from '../../../engine/types/nestedType.ts'
-import { readsTypes, rowTotal, totalSql } from '../../../engine/verify/rowSum.ts'
+import { hasSignedZero, readsTypes, rowTotal, totalSql } from '../../../engine/verify/rowSum.ts'
 import { aliveSql, keyColumns, type LoadTables, sameKey } from '../sql/dialect.ts'
 
 /** What the verifier needs of its target. */
@@ -74,7 +74,7 @@ export function duckdbVerifier({ name, open, describe, tables }: Warehouse): Ver
         columns: compared.map(column => ({
           ...column,
           // Where all values of a segment compare as equal, DuckDB keeps one: of both zeros, the one.
-          ...(column.type.kind === 'float' && { unsignedZero: true }),
+          ...(hasSignedZero(column.type) && { unsignedZero: true }),
           ...(isParsed(column, columnNamed(columns, column.name)!.native) && { parsed: true }),
         })),
         notes,
