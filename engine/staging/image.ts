@@ -108,10 +108,10 @@ export function imageSql(root: string, image: Image, read: ImageRead): string {
   if (key.length === 0 || (nights.length === 1 && distinct)) return scan(first)
   if (!distinct) return `SELECT ${list} FROM (${latestSql(root, image, read, nights)}) WHERE NOT ${GONE}`
   // Most rows are of the first night and changed by none: only the changes go through the window.
-  return `WITH changed AS (${latestSql(root, image, read, nights.slice(1))})
-    SELECT ${list} FROM changed WHERE NOT ${GONE} UNION ALL
-    SELECT ${list} FROM (${scan(first)}) AS base WHERE NOT EXISTS (
-      SELECT 1 FROM changed WHERE ${key.map(name => `changed.${quoteName(name)} = base.${quoteName(name)}`).join(' AND ')})`
+  return `WITH _nf_changed AS (${latestSql(root, image, read, nights.slice(1))})
+    SELECT ${list} FROM _nf_changed WHERE NOT ${GONE} UNION ALL
+    SELECT ${list} FROM (${scan(first)}) AS _nf_base WHERE NOT EXISTS (
+      SELECT 1 FROM _nf_changed WHERE ${key.map(name => `_nf_changed.${quoteName(name)} = _nf_base.${quoteName(name)}`).join(' AND ')})`
 }
 
 /** True in rows of {@link latestSql} of which only the key is known, since the source had them no more. */

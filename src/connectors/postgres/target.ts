@@ -148,6 +148,7 @@ export class PostgresTarget implements Target {
       (await ahead?.takeOver(request, own)) ??
       (await stageLoad(this.session, { ...request, load }, own, signal))
     if (own) this.adoptable.set(rows, request)
+    else this.adoptable.delete(rows)
     return sent
   }
 
@@ -175,6 +176,7 @@ export class PostgresTarget implements Target {
     check?: (counts: LoadCounts[]) => Promise<void>,
   ): Promise<CommitResult> {
     this.session.heed(signal)
+    this.verifier.forget()
     await ensureState(this.session)
     for (const load of this.touched(commit)) {
       const exists = await this.check(load)

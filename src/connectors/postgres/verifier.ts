@@ -57,6 +57,11 @@ export class PostgresVerifier implements Verifier {
     this.known.set(knownAs(loadId, load), sum)
   }
 
+  /** What was said of tables is said no more: they may never have been put in place. */
+  forget(): void {
+    this.known.clear()
+  }
+
   private async copy(sql: string, where: string, columns: Column[], sink: Sink, signal: AbortSignal) {
     const client = await this.session.client()
     const release = interruptOn(signal, client)

@@ -309,3 +309,22 @@ test('a table that a load makes has its key, and the planner knows it, in the sa
     )
     assert.deepEqual({ ...found }, { rows: 1000, key: 'PRIMARY KEY (id)' })
   }))
+
+test('what was summed before a table was put in place, and never was, is not what another has', () =>
+  withTarget(async target => {
+    const planned = await stage(target, 'L1', { whole: true }, `${rows("(1, 'a')")} AS v(id, x)`)
+    await assert.rejects(
+      target.commit(commitOf('L1', planned), signal, async () => {
+        throw new Error('not now')
+      }),
+      /not now/,
+    )
+    await postgres.query("CREATE TABLE t (id int PRIMARY KEY, x text); INSERT INTO t VALUES (2, 'b')")
+    await target.commit(commitOf('L1', planned), signal)
+    const { columns } = await target.verifier.comparable(planned, signal)
+    const sum = await target.verifier.sum(
+      { loadId: 'L1', load: planned, columns, of: 'all', staged: false },
+      signal,
+    )
+    assert.equal(sum?.rows, 2)
+  }))
