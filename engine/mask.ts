@@ -30,9 +30,11 @@ const SINGLE = new RegExp(
   'gu',
 )
 const DOUBLE = new RegExp(String.raw`${NAME}(?<![\p{L}\p{N}.])"((?:\\.|[^"\\])+)"(?!\.)`, 'gu')
-/** Of Postgres: `Key (email)=(…) already exists`, `Failing row contains (…)`. */
+/** Of Postgres: `Key (lower(email))=(…) already exists`, `conflicts with existing key (…)=(…)`, `Failing row contains (…)`. */
 const DETAIL =
-  /(Key \((?<columns>[^)]*)\)=\()([^\n]*?)(?=\) (?:already exists|is not present|is still referenced|is duplicated|conflicts))/g
+  /(key \((?<columns>[^\n]*?)\)=\()([^\n]*?)(?=\)(?: (?:already exists|is not present|is still referenced|is duplicated|conflicts)|\.?$|\.\s))/gim
+/** Of MySQL and MariaDB, which leave quotes within as they are. */
+const DUPLICATE = /(Duplicate entry )'([^\n]*?)'(?= for key )/g
 const WHOLE_ROW = /(Failing row contains \()[^\n]*/g
 /** What may be a part of a value: the domain of an address, the first digits of a number. */
 const PART = new RegExp(String.raw`[\p{L}\p{N}][\p{L}\p{N}@.+_-]{${SHORT - 2},}[\p{L}\p{N}]`, 'gu')
@@ -141,15 +143,17 @@ export class Mask {
       `(?<![\\p{L}\\p{N}_])((?:${names}) = )(?!NULL\\b|${PREFIX})(.+?)(?=${ENDS})`,
       'giu',
     )
+    const named = new RegExp(`(?<![\\p{L}\\p{N}_])(?:${names})(?![\\p{L}\\p{N}_])`, 'iu')
     const number = new RegExp(`(?<![\\p{L}\\p{N}_])((?:${names}): )(${NUMBER})(?![\\p{L}\\p{N}])`, 'giu')
     const quoted = (all: string, value: string) =>
       isMasked(value) || this.isOwn(value) ? all : `${all[0]}${this.hash(value)}${all.at(-1)}`
     return message
       .replace(WHOLE_ROW, '$1…)')
       .replace(DETAIL, (all, before: string, columns: string, values: string) =>
-        columns.split(', ').some(name => isSensitive(this.all, name.replaceAll('"', '')))
-          ? before + this.hash(values)
-          : all,
+        named.test(columns) ? before + this.hash(values) : all,
+      )
+      .replace(DUPLICATE, (all, before: string, value: string) =>
+        isMasked(value) || this.isOwn(value) ? all : `${before}'${this.hash(value)}'`,
       )
       .replace(
         assigned,

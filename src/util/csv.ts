@@ -30,6 +30,9 @@ export function readCsv(csv: string): CsvRecord[] {
     records.push(record)
     record = { line, values: [], places: [] }
   }
+  // It ends behind a comma: with a value that is nothing.
+  if (record.values.length > 0)
+    records.push({ ...record, values: [...record.values, null], places: [...record.places, csv.length] })
   return records
 }
 

@@ -3,7 +3,7 @@ import { EngineError } from '../../../engine/errors.ts'
 import { ownValue } from '../../../engine/ownValue.ts'
 import { counted } from '../../../engine/plural.ts'
 import { fieldOf } from './columns.ts'
-import { type FieldPath, isRawNumber, pathText, resolvePath, valueAt } from './json.ts'
+import { type FieldPath, isRawNumber, pathText, resolvePath, shownValue, valueAt } from './json.ts'
 import { parseDate, parseEpoch, parseTime, parseTimestamp } from './moments.ts'
 import { parseScaled } from './numbers.ts'
 import type { HttpOptions } from './options.ts'
@@ -65,7 +65,10 @@ export class RecordDecoder {
    */
   decode(record: unknown, where: string, number: number, text: string, start = 0): void {
     if (typeof record !== 'object' || record === null || Array.isArray(record) || isRawNumber(record))
-      throw new EngineError('RESPONSE_INVALID', `${where}: row ${number}: ${shown(record)} is not an object`)
+      throw new EngineError(
+        'RESPONSE_INVALID',
+        `${where}: row ${number}: ${shownValue(record)} is not an object`,
+      )
     const { builder } = this
     const row = builder.rows
     let lacks = false
@@ -97,7 +100,7 @@ export class RecordDecoder {
       else
         throw new EngineError(
           'RESPONSE_INVALID',
-          `${where}: row ${number}: ${name}: ${shown(value)} ${reason} (${native})`,
+          `${where}: row ${number}: ${name}: ${shownValue(value)} ${reason} (${native})`,
           { hint: hintFor(field, value) },
         )
     }
@@ -158,11 +161,6 @@ function hintFor({ column, path }: Field, value: unknown): string {
 /** A value as text: strings as they are, numbers with the digits they came with, the rest as JSON. */
 function textOf(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value)
-}
-
-const shown = (value: unknown): string => {
-  const text = JSON.stringify(value)
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text
 }
 
 /** Writes one value that is not null; returns why it does not fit, or undefined. */

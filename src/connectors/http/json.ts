@@ -132,3 +132,13 @@ function keyOf(value: unknown, name: string): string | undefined {
   const key = Array.isArray(value) && /^-\d+$/.test(name) ? String(value.length + Number(name)) : name
   return Object.hasOwn(value, key) ? key : undefined
 }
+
+/** A value as messages show it: a text cut short, of what holds other values which fields, but none of those. */
+export function shownValue(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)
+  if (value === undefined) return 'nothing'
+  if (value === null || typeof value !== 'object' || isRawNumber(value)) return JSON.stringify(value)
+  if (Array.isArray(value)) return `a list of ${value.length}`
+  const names = Object.keys(value)
+  return `an object of ${names.slice(0, 8).join(', ') || 'nothing'}${names.length > 8 ? ' …' : ''}`
+}

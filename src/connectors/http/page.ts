@@ -8,6 +8,7 @@ import {
   pathText,
   RepeatedKey,
   resolvePath,
+  shownValue,
   valueAt,
 } from './json.ts'
 import { nextLink } from './link.ts'
@@ -124,7 +125,7 @@ function textAt(where: string, body: unknown, path: FieldPath, what: string): st
   if (isRawNumber(value)) return value.rawJSON
   throw new EngineError(
     'RESPONSE_INVALID',
-    `${where}: ${pathText(path)} holds ${JSON.stringify(value).slice(0, 80)}, which is no ${what}`,
+    `${where}: ${pathText(path)} holds ${shownValue(value)}, which is no ${what}`,
   )
 }
 
@@ -141,7 +142,7 @@ function flagOf(where: string, body: unknown, { more, end }: HttpOptions): boole
   if (said !== undefined) return more === undefined ? !said : said
   throw new EngineError(
     'RESPONSE_INVALID',
-    `${where}: ${pathText(path)} holds ${JSON.stringify(value)?.slice(0, 80) ?? 'nothing'}, which is neither true nor false`,
+    `${where}: ${pathText(path)} holds ${shownValue(value)}, which is neither true nor false`,
     {
       hint: `Set ${more === undefined ? 'end' : 'more'} of this extract to where the flag is, or leave it out.`,
     },
@@ -155,7 +156,7 @@ function totalOf(where: string, body: unknown, path: FieldPath, records: unknown
   if (typeof total === 'number' && Number.isSafeInteger(total) && total >= 0) return total
   throw new EngineError(
     'RESPONSE_INVALID',
-    `${where}: ${pathText(path)} holds ${JSON.stringify(value)?.slice(0, 80) ?? 'nothing'}, which is no number of records`,
+    `${where}: ${pathText(path)} holds ${shownValue(value)}, which is no number of records`,
     { hint: 'Set total of this extract to where the number is, or leave it out.' },
   )
 }
