@@ -10,13 +10,11 @@ process.env.NODE_COMPILE_CACHE ??= join(
   'nightfreight',
 )
 enableCompileCache(process.env.NODE_COMPILE_CACHE)
-// Whoever reads no further, as `| head`, has what it wanted; how the command ended is said all the same.
+// Whoever reads no further, as `| head`, has what it wanted: the command does what it has to do all the same, and says how it ended.
 process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
-  if (code === 'EPIPE') setImmediate(() => process.exit())
-  else {
-    process.stderr.write(`error RESOURCE_EXHAUSTED: standard output cannot be written: ${message}\n`)
-    process.exit(75)
-  }
+  if (code === 'EPIPE') return
+  process.stderr.write(`error RESOURCE_EXHAUSTED: standard output cannot be written: ${message}\n`)
+  process.exit(75)
 })
 // A run goes on, whether or not somebody looks.
 process.stderr.on('error', () => {})

@@ -70,6 +70,8 @@ Examples:
         print(json ? JSON.stringify(shown) : showText(shown).join('\n'))
       }
       if (!watch) return showOnce()
+      // Nobody looks any more.
+      process.stdout.once('error', () => process.exit())
       const { watchFolder } = await import('../workbench/watch.ts')
       await watchFolder(folder, async () => {
         const started = performance.now()

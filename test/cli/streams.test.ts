@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { Duck } from '../../engine/sql/duckdb.ts'
 import { commandLine, endOf } from '../commandLine.ts'
 import { putProgram } from '../program.ts'
 
@@ -59,6 +60,15 @@ test('an answer that cannot be written is an error, and one that nobody reads is
   writeFileSync(join(folder, 'a.csv'), 'id,name\n1\n')
   const failed = await typed(`'${program}' run '${folder}' 2>/dev/null | true; exit "\${PIPESTATUS[0]}"`)
   assert.equal(failed.code, 3)
+  // What is left to do when nobody reads is done.
+  writeFileSync(join(folder, 'b.csv'), 'id\n1\n')
+  const copied = `'${program}' copy '${join(folder, 'b.csv')}' 'duckdb:${join(home, 'copied.duckdb')}' --key id 2>/dev/null | true`
+  assert.equal((await typed(`${copied}; exit "\${PIPESTATUS[0]}"`)).code, 0)
+  const duck = await Duck.open({ path: join(home, 'copied.duckdb') })
+    `'${program}' copy 'duckdb:${join(home, 'copied.duckdb')}' 'lake:${join(home, 'l')}'`,
+  )
+  assert.deepEqual(await duck.rows('SELECT count(*)::INT AS n FROM b'), [n: 1 ])
+  duck.close()
 })
 
 test('a limit of the system is said as such, whatever file it meets first', async t => {
