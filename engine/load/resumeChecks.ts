@@ -8,9 +8,10 @@ import type { RunContext } from '../runtime/context.ts'
 
 /**
  * Fails with PLAN_UNUSABLE where the change sets that a planned run left cannot be loaded as they are: it has none, they
- * are loaded, a target holds another run's data by now than they were compared with, or their files are gone.
+ * are loaded, a target holds another run's data by now than they were compared with, or their files are gone. `resumed`: their
+ * load may have begun, and some of it be committed.
  */
-export async function checkFromPlan(context: RunContext): Promise<void> {
+export async function checkFromPlan(context: RunContext, resumed: boolean): Promise<void> {
   const { spec, run, tasks: store, targets, staging } = context
   const refuse = (reason: string) => {
     throw new EngineError('PLAN_UNUSABLE', `plan ${run}: ${reason}`, {
@@ -24,10 +25,11 @@ export async function checkFromPlan(context: RunContext): Promise<void> {
   if (!prepared || changes.includes(undefined)) return refuse('it did not get as far as the change sets')
   const { loaded, moved } = await standing(context, prepared)
   if (moved) return refuse(moved)
-  if (loaded.length === targets.size) refuse('it is already loaded')
+  if (loaded.length === targets.size && !resumed) refuse('it is already loaded')
   const [disturbed] = await disturbedTables(context, loaded)
   if (disturbed) refuse(`${disturbed.table}: ${disturbed.reason}`)
-  for (const part of changes.flatMap(change => [...change!.upserts, ...change!.keys]))
+  const left = changes.filter((_, index) => !loaded.includes(spec.loads[index]!.to))
+  for (const part of left.flatMap(change => [...change!.upserts, ...change!.keys]))
     if (!(await staging.bring([part]))) refuse(`it has expired: ${part.file} is no longer staged`)
 }
 

@@ -31,6 +31,8 @@ export interface Prepared {
   lastRun: [string, string][]
   /** Extracts that the run does without, and why. */
   lost?: LostExtract[]
+  /** The archived run that it was filled from. */
+  restored?: { run: string; job: string }
 }
 
 export interface LostExtract {

@@ -51,7 +51,8 @@ export async function restoreInto(
     await tasks.commit(taskName('extract', connection), extracted)
   }
   await tasks.begin('plan')
-  await tasks.commit('plan', { plan, lastRun: await lastRuns(context) } satisfies Prepared)
+  const restored = { run: archived.run, job: archived.job }
+  await tasks.commit('plan', { plan, lastRun: await lastRuns(context), restored } satisfies Prepared)
   progress.finished('restore', `run ${archived.run} of ${archived.runAt}`)
 }
 

@@ -52,13 +52,15 @@ export function runCommand(): Command {
       new Option(
         '--from-plan <id>',
         'load the change sets of that plan, exactly, and read nothing',
-      ).conflicts(['at', 'fresh']),
+      ).conflicts(['at', 'fresh', 'verifyIncremental']),
     )
     .addOption(
       new Option('--only <task>', 'do one task of the latest run again, and no other').conflicts([
         'from',
         'until',
         'fresh',
+        'fromPlan',
+        'at',
       ]),
     )
     .addOption(

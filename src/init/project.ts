@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { parseDocument } from 'yaml'
@@ -40,9 +40,11 @@ export function writeProject(folder: string, draft: Draft, ends: Ends): string[]
           hint: 'Give another folder, or move that file away.',
         },
       )
-  const put = (path: string, text: string, mode = 0o666) => {
+  const put = (path: string, text: string, mode?: number) => {
     makeFolder(dirname(path))
     writeFileSync(path, text, { mode })
+    // It may have been there, for all to read.
+    if (mode !== undefined) chmodSync(path, mode)
     written.push(relative(process.cwd(), path) || path)
   }
   const append = (path: string, lines: string[], mode?: number) => {
@@ -74,7 +76,10 @@ export function writeProject(folder: string, draft: Draft, ends: Ends): string[]
 export const variableOf = (connection: string) => `${connection.toUpperCase()}_URL`
 
 const assignments = (urls: Record<string, string>) =>
-  Object.entries(urls).map(([name, url]) => `${name}="${url}"`)
+  Object.entries(urls).map(([name, url]) => {
+    const quote = ['"', "'", '`'].find(each => !url.includes(each)) ?? '"'
+    return `${name}=${quote}${url}${quote}`
+  })
 
 const isSameVariable = (line: string, other: string) =>
   line.includes('=') && line.slice(0, line.indexOf('=')) === other.slice(0, other.indexOf('='))
@@ -91,10 +96,16 @@ function refuseOthers(path: string, urls: Record<string, string>): void {
 /** The URLs, for others to fill in: where to, without who. */
 function placeholders(urls: Record<string, string>): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(urls).map(([name, url]) => [
-      name,
-      url.replace(/\/\/[^/@]*@[^/]*/, '//USER:PASSWORD@HOST'),
-    ]),
+    Object.entries(urls).map(([name, url]) => {
+      const [place, query = ''] = url.split(/\?(.*)/s)
+      const who = /(?:^|&)(?:user|password)=/i.test(query) ? /\/\/[^/]*/ : /\/\/[^/@]*@[^/]*/
+      // How it is encrypted says nothing of who; all else may.
+      const kept = query.split('&').filter(each => /^(?:ssl|tls)\w*=/i.test(each) && !/password/i.test(each))
+      return [
+        name,
+        place!.replace(who, '//USER:PASSWORD@HOST') + (kept.length > 0 ? `?${kept.join('&')}` : ''),
+      ]
+    }),
   )
 }
 

@@ -1,6 +1,7 @@
 import { isOfKind } from '../../engine/contracts/taskName.ts'
 import type { Clock } from '../../engine/contracts/tasks.ts'
 import { EngineError, errorData } from '../../engine/errors.ts'
+import type { Prepared } from '../../engine/plan/prepare.ts'
 import { counted } from '../../engine/plural.ts'
 import type { RunContext } from '../../engine/runtime/context.ts'
 import { runTask } from '../../engine/runtime/task.ts'
@@ -101,13 +102,25 @@ export function archiveTask(tasks: Map<string, Task>): Task {
 
 /**
  * Fills a run that was begun by `restore`, unless it is. Fails with RESUME_REFUSED where it was cut short before: what
- * it should hold is no longer known.
+ * it should hold is no longer known; or where it was filled from another archived run.
  */
 export async function fillRun(
   context: RunContext & { spec: JobSpec },
   archived: ArchivedRun | undefined,
 ): Promise<void> {
-  if ((await context.tasks.output('plan')) !== undefined) return
+  const filled = await context.tasks.output<Prepared>('plan')
+  if (filled) {
+    const { run, job } = filled.restored ?? {}
+    if (archived && run !== undefined && (run !== archived.run || job !== archived.job))
+      throw new EngineError(
+        'RESUME_REFUSED',
+        `run ${context.run} restores run ${run} of ${job}, and was stopped`,
+        {
+          hint: `nightfreight resume ${context.run} ends it; with --fresh another begins.`,
+        },
+      )
+    return
+  }
   if (!archived)
     throw new EngineError('RESUME_REFUSED', `run ${context.run}: it was stopped while it was restored`, {
       hint: 'Nothing was loaded: restore it anew.',

@@ -51,7 +51,7 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
     await delay(pause, undefined, { signal: stop }).catch(() => {})
     cancel.close()
     if (stop.aborted) return result
-    const { fresh, fromPlan, from, restore, fullRefresh, reconcile, ...again } = options
+    const { fresh, from, restore, ...again } = options
     result = await runOnce({ ...again, resume: result.run, acceptChanges: false }, job)
   }
 }
@@ -122,7 +122,8 @@ async function perform(
   const tasks = taskGraph(spec, models)
   if (spec.archive) tasks.set(ARCHIVE, archiveTask(tasks))
   await checkTasks(metadata, spec, record.run, tasks, options)
-  if (held.resumed) await invalidateChanged(context, metadata, record, tasks, options.from)
+  if (held.resumed && !options.fromPlan)
+    await invalidateChanged(context, metadata, record, tasks, options.from)
   const store = await checkpointing(metadata, record, spec, tasks, clock, task => {
     if (task === options.until) held.endHere()
   })
@@ -133,7 +134,7 @@ async function perform(
   context.tasks = { ...maskedStore(store, held, options.secrets), progress }
   await held.live.begin(graphOfTasks(tasks))
   held.canResume = true
-  if (options.fromPlan && !held.resumed) await checkFromPlan(context)
+  if (options.fromPlan) await checkFromPlan(context, held.resumed)
   if (record.trigger === 'restore') await fillRun(context, archived)
   if (production && (await store.output('plan')) === undefined) await production.fill(context, models)
   if (options.goal === 'plan') {

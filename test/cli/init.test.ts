@@ -296,3 +296,23 @@ test("a table and columns whose names are words of SQL's own give a model that r
     duck.close()
   }
 })
+
+test('who logs in is in no file that is to be kept, however the URL says it', async () => {
+  const url = new URL(postgres.url)
+  const { username, password } = url
+  url.username = url.password = ''
+  const secret = 'quoted"word'
+  await postgres.query(`CREATE ROLE "${username}_q" LOGIN SUPERUSER PASSWORD '${secret}'`)
+  const by = `${url.href}?user=${username}_q&password=${secret}&sslmode=disable`
+  mkdirSync(join(place, 'query/queries'), { recursive: true })
+  writeFileSync(join(place, 'query/queries/.env'), 'OTHER=1\n', { mode: 0o644 })
+  await good('query', `nightfreight init queries/q --from '${by}' --to duckdb:dw.duckdb --tables orders`)
+  const kept = read('query', 'queries/.env.example')
+  assert.ok(
+    !kept.includes('quoted') && !kept.includes(`${username}_q`) && !kept.includes(password || secret),
+    kept,
+  )
+  assert.match(kept, /USER:PASSWORD@HOST\/\w+\?sslmode=disable/)
+  assert.equal(statSync(join(place, 'query/queries/.env')).mode & 0o777, 0o600)
+  await good('query', 'nightfreight run queries/q')
+})

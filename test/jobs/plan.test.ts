@@ -115,6 +115,11 @@ test('a plan that cannot be loaded as it is is refused, and says why', async () 
     assert.match(error.message, reason)
     assert.deepEqual(await query(`SELECT * FROM ${name}_loaded ORDER BY id`), before)
   }
+  /** What is refused once is refused again. */
+  const refusedTwice = async (fromPlan: string, reason: RegExp) => {
+    await refused(fromPlan, reason)
+    await refused(fromPlan, reason)
+  }
   await run()
   await refused('20000101T000000-000000', /none of that id/)
   const update = (id: number) => query(`UPDATE ${name} SET label = 'x' WHERE id = ${id}`)
@@ -124,7 +129,7 @@ test('a plan that cannot be loaded as it is is refused, and says why', async () 
   await update(2)
   const other = await run()
   assert.equal(other.outcome.loaded[0]!.updated, 2)
-  await refused(stale.run, new RegExp(`run ${other.run} has loaded it since`))
+  await refusedTwice(stale.run, new RegExp(`run ${other.run} has loaded it since`))
 
   await update(3)
   const edited = await run({ goal: 'plan' })
@@ -133,7 +138,11 @@ test('a plan that cannot be loaded as it is is refused, and says why', async () 
 
   const expired = await run({ goal: 'plan' })
   rmSync(join(home, 'staging', name, expired.run, 'changes'), { recursive: true })
-  await refused(expired.run, /it has expired: .* is no longer staged/)
+  await refusedTwice(expired.run, /it has expired: .* is no longer staged/)
+
+  const disturbed = await run({ goal: 'plan' })
+  await query(`DELETE FROM ${name}_loaded WHERE id = 9`)
+  await refusedTwice(disturbed.run, new RegExp(`${name}_loaded: `))
 })
 
 test('a plan that fails at the load can be loaded later; an interrupted load is continued by a run', async () => {
