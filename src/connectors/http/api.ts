@@ -19,7 +19,7 @@ export interface Answer {
   text: string
 }
 
-/** What was asked for is refused, by a status of 400 or higher. */
+/** What was asked for is not answered, by the status. */
 export class Refusal extends EngineError {
   readonly status: number
   /** What was answered, not made fit to be shown. */
@@ -40,8 +40,10 @@ export class Refusal extends EngineError {
 const LONGEST_PAUSE_MS = 60_000
 const REDIRECTS = [301, 302, 303, 307, 308]
 const MOST_REDIRECTS = 5
+/** What was asked for, all of it. Another 2xx tells of a part, or of what is still to be made. */
+const WHOLE = [200, 203, 204]
 /** Not there yet, locked, or tried too early, besides what is the server's own fault (5xx): another attempt may do. */
-const TRANSIENT = [408, 423, 425, 429]
+const TRANSIENT = [202, 408, 423, 425, 429]
 /** A shorter secret hides nothing in a URL that is kept. */
 const SHORTEST = 4
 /** Bytes of an error's body that are read for its message. */
@@ -191,7 +193,7 @@ export class Api {
         url = this.follow(location, url, where)
         response = undefined
       }
-      if (response.ok) {
+      if (WHOLE.includes(response.status)) {
         const { status } = response
         const type = typeOf(response)
         const link = response.headers.get('link')
@@ -237,8 +239,17 @@ export class Api {
           'CONNECTION_FAILED',
           `The server asks for a pause of ${Math.ceil(pause / 1000)} s: resume the run after it, and the pages read so far stay read.`,
         )
-      return { failure: refused('CONNECTION_FAILED'), pause, limited }
+      const hint =
+        status === 202
+          ? 'The server has taken the request, and has no answer yet: resume the run later, or raise attempts of the connection.'
+          : undefined
+      return { failure: refused('CONNECTION_FAILED', hint), pause, limited }
     }
+    if (response.ok)
+      throw refused(
+        'RESPONSE_INVALID',
+        `Of an answer only ${WHOLE.join(', ')} says that it is whole. Check path (of a connection: health), or ask who runs the API.`,
+      )
     throw refused(
       'RESPONSE_INVALID',
       'Check path (of a connection: health) and the parameters. A page that a resumed run goes on from may have expired: a new run begins at the first.',

@@ -48,6 +48,9 @@ test('status codes: refused, retried, abandoned', async () => {
     [403, 'AUTH_FAILED'],
     [404, 'RESPONSE_INVALID'],
     [410, 'RESPONSE_INVALID'],
+    [201, 'RESPONSE_INVALID'],
+    [206, 'RESPONSE_INVALID'],
+    [207, 'RESPONSE_INVALID'],
   ] as const)
     await assert.rejects(
       read((_request, _url, response) => json(response, '{}', status), { schema }),
@@ -86,6 +89,7 @@ test('status codes: refused, retried, abandoned', async () => {
 test('answers that pass are waited for, each by what it says of when', async () => {
   const soon = () => String(Math.ceil(Date.now() / 1000) + 1)
   for (const [status, headers] of [
+    [202, { 'retry-after': '0' }],
     [408, {}],
     [423, {}],
     [425, {}],
@@ -127,6 +131,25 @@ test('answers that pass are waited for, each by what it says of when', async () 
     ({ code, hint }: { code?: string; hint?: string }) =>
       code === 'CONNECTION_FAILED' && /a pause of 1[78]\d\d s/.test(hint!),
   )
+})
+
+test('a page that is still to be made is no end of a list', async () => {
+  for (const text of ['', '{}', '{"data":[]}'])
+    await assert.rejects(
+      read(
+        (_request, url, response) =>
+          url.searchParams.get('page') === '2'
+            ? response.writeHead(202, { 'retry-after': '0' }).end(text)
+            : json(response, good),
+        { schema, extract: { paginate: 'page' }, config: { attempts: 2 } },
+      ),
+      { code: 'CONNECTION_FAILED', message: /status 202.*, 2 times$/, hint: /resume the run later/ },
+    )
+  for (const status of [200, 203])
+    await assert.rejects(
+      read((_request, _url, response) => response.writeHead(status).end(), { schema }),
+      { code: 'RESPONSE_INVALID', message: /the answer is not JSON/ },
+    )
 })
 
 test('an answer that stops halfway, is shorter or longer than it says, or dribbles', async () => {
