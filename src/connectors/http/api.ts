@@ -110,7 +110,10 @@ export class Api {
     let text = url.href
     if (url.origin === this.base.origin) {
       const own = new URL(url)
-      for (const name of this.base.searchParams.keys()) own.searchParams.delete(name)
+      // With other values it asks for something else.
+      for (const [name, values] of this.asked())
+        if (url.searchParams.getAll(name).every(value => values.includes(value)))
+          own.searchParams.delete(name)
       text = own.pathname + own.search
     }
     return replaced(text, this.marks())
@@ -121,9 +124,15 @@ export class Api {
     const marks = this.marks().map(([form, mark]): [string, string] => [mark, form])
     const url = new URL(replaced(text, marks), this.base)
     if (url.origin === this.base.origin)
-      for (const [name, value] of this.base.searchParams)
-        if (!url.searchParams.has(name)) url.searchParams.append(name, value)
+      for (const [name, values] of this.asked())
+        if (!url.searchParams.has(name)) for (const value of values) url.searchParams.append(name, value)
     return url
+  }
+
+  /** What the connection's URL itself asks with: the values of each name. */
+  private asked(): Map<string, string[]> {
+    const { searchParams } = this.base
+    return new Map([...searchParams.keys()].map(name => [name, searchParams.getAll(name)]))
   }
 
   /** The answer to one request. Fails with AUTH_FAILED, CONNECTION_FAILED, CONNECTION_LOST, TIMEOUT or RESPONSE_INVALID. */

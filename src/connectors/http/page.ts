@@ -26,8 +26,7 @@ export function pageOf(
   mark: (record: unknown) => string,
 ): Page {
   const { text } = answer
-  if (answer.status === 204)
-    return { text, records: [], marks: [], at: [], leads: false, notes: [] }
+  if (answer.status === 204) return { text, records: [], marks: [], at: [], leads: false, notes: [] }
   let body: unknown
   try {
     body = parseExact(text)
