@@ -145,8 +145,8 @@ export class DropSource<Access> implements Source {
     cursor: unknown,
     _signal: AbortSignal,
     others: { options: object; cursor: unknown }[],
-  ): Promise<void> {
-    await clearTaken(this.store, read.where, this.asked(read), cursor as DropCursor, others as Beside[])
+  ): Promise<string[]> {
+    return clearTaken(this.store, read.where, this.asked(read), cursor as DropCursor, others as Beside[])
   }
 
   private asked({ options }: Pick<Read, 'options'>): DropOptions {

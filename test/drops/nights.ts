@@ -40,8 +40,8 @@ export interface Night {
   notes: string[]
   types: string[]
   cursor: unknown
-  /** Does what follows the commit of the load. `others`: what other extracts have taken. */
-  release(others?: { options: object; cursor: unknown }[]): Promise<void>
+  /** Does what follows the commit of the load, and gives what people are told of it. `others`: what other extracts have taken. */
+  release(others?: { options: object; cursor: unknown }[]): Promise<string[]>
 }
 
 /** Reads a drop as a run does, from what the last committed night left. */
@@ -128,8 +128,9 @@ export async function night(
       columns: schema.columns,
       release: async (others: { options: object; cursor: unknown }[] = []) => {
         const again = place.source()
-        await again.acknowledge!(read, given.cursor, signal, others)
+        const told = await again.acknowledge!(read, given.cursor, signal, others)
         await again.close()
+        return told
       },
     }
   } finally {

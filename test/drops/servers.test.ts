@@ -5,6 +5,8 @@ import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { s3 } from '../../src/connectors/s3/index.ts'
+import { S3Store } from '../../src/connectors/s3/store.ts'
+import { DropSource } from '../../src/drops/source.ts'
 import { S3Client } from '../../src/stores/s3/client.ts'
 import { s3Access } from '../../src/stores/s3/settings.ts'
 import { night } from './nights.ts'
@@ -176,6 +178,29 @@ test('S3: only the prefix is asked for; the region is the one that the server na
   )
   const { notes } = await night(place, { ...asked, files: ['*.tsv', 'deep/*.csv'] })
   assert.deepEqual(notes, ['no file matches "*.tsv", "deep/*.csv"; 1 other is there'])
+})
+
+test('S3: what is listed by the millisecond, and shown by the second, is moved; what changed since is told', async () => {
+  class FineStore extends S3Store {
+    override async *list(folder: string, deep: boolean) {
+      for await (const entry of super.list(folder, deep)) yield { ...entry, mtime: entry.mtime + 123 }
+      await listed?.()
+    }
+  }
+  let listed: (() => Promise<void>) | undefined
+  const place = await s3Place(server, 'fine')
+  const access = s3Access(s3Settings(server, 'fine'), 'drop')
+  const module = new URL('../../src/connectors/s3/lane.ts', import.meta.url).href
+  const fine = { source: () => new DropSource({ module, access, openStore: own => new FineStore(own) }) }
+  for (const name of ['a.csv', 'b.csv', 'c.csv']) await place.put(name, 'id\n1\n')
+  const first = await night(fine, { ...asked, after: 'move', to: 'done' })
+  await place.put('b.csv', 'id\n22\n')
+  listed = () => place.put('c.csv', 'id\n333\n')
+  assert.deepEqual(await first.release(), [
+    'b.csv has changed since it was taken: it stays, and is new to the next run',
+    'c.csv has changed since it was taken: it stays, and is new to the next run',
+  ])
+  assert.deepEqual(await place.names(), ['b.csv', 'c.csv', 'done/a.csv'])
 })
 
 test('S3: conditional puts, ranges, parts, and an upload that fails leaves nothing', async () => {
