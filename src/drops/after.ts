@@ -67,23 +67,21 @@ async function clear(store: DropStore, options: DropOptions, entry: Entry, taken
   if (!isTaken(now, entry)) return false
   // First: a marker left behind by a kill would be found by nobody.
   if (options.marker !== undefined) await store.remove(markerOf(options.marker, entry.name))
-  if (options.after === 'delete') await store.remove(entry.name)
-  else
-    await move(
-      store,
-      entry,
-      posix.join(options.to!, options.after === 'archive' ? taken.day : '', entry.name),
-    )
+  const folder = options.after === 'archive' ? taken.day : ''
+  if (options.after !== 'delete') return move(store, entry, posix.join(options.to!, folder, entry.name))
+  await store.remove(entry.name)
   return true
 }
 
 // The name may be taken by an earlier file of the same name, which must not be lost.
-async function move(store: DropStore, entry: Entry, to: string): Promise<void> {
+async function move(store: DropStore, entry: Entry, to: string): Promise<boolean> {
   const there = await store.stat(to)
   if (!there) return store.move(entry, to)
   // Copied by an attempt that was killed before it removed the original.
-  if (there.size === entry.size && there.etag !== undefined && there.etag === entry.etag)
-    return store.remove(entry.name)
+  if (there.size === entry.size && there.etag !== undefined && there.etag === entry.etag) {
+    await store.remove(entry.name)
+    return true
+  }
   const mark = createHash('sha256')
     .update(`${entry.size} ${entry.etag ?? entry.mtime}`)
     .digest('hex')

@@ -60,8 +60,11 @@ export interface DropStore {
   read(entry: Entry, from: number, to: number): Promise<Readable | [Buffer]>
   /** Path of the file where it is on this machine. */
   path?(entry: Entry): string
-  /** Moves a file to a name that is free, making folders; nothing is there under the old name afterwards. */
-  move(entry: Entry, to: string): Promise<void>
+  /**
+   * Moves a file to a name that is free, making folders; nothing is there under the old name afterwards. Gives false where it
+   * was seen to be no longer what the entry says: then it stays.
+   */
+  move(entry: Entry, to: string): Promise<boolean>
   /** Removes a file; one that is gone already is no failure. */
   remove(name: string): Promise<void>
   close(): Promise<void>

@@ -203,6 +203,42 @@ test('S3: what is listed by the millisecond, and shown by the second, is moved; 
   assert.deepEqual(await place.names(), ['b.csv', 'c.csv', 'done/a.csv'])
 })
 
+test('S3: an object that is overwritten while it is copied away stays, and is read by the next run', async () => {
+  for (const when of ['before', 'after'] as const)
+    for (const after of ['move', 'archive'] as const) {
+      const place = await s3Place(server, `overwritten-${when}-${after}`)
+      const options = { ...asked, after, to: 'done' }
+      await place.put('a.csv', 'id\n1\n')
+      const first = await night(place, options)
+      let copied = false
+      server.mischief = async (method, _url, headers) => {
+        const isCopy = headers['x-amz-copy-source'] !== undefined
+        if (when === 'before' ? isCopy : copied && /^(HEAD|DELETE)/.test(method)) {
+          server.mischief = undefined
+          await place.put('a.csv', 'id\n22\n')
+          // moto copies, whatever the condition.
+          if (isCopy) return { code: 'PreconditionFailed', status: 412 }
+        }
+        copied ||= isCopy
+        return undefined
+      }
+      try {
+        assert.deepEqual(await first.release(), [
+          'a.csv has changed since it was taken: it stays, and is new to the next run',
+        ])
+      } finally {
+        server.mischief = undefined
+      }
+      assert.equal(await place.get('a.csv'), 'id\n22\n')
+      const second = await night(place, options, first)
+      assert.deepEqual(second.rows, [['22']])
+      assert.deepEqual(await second.release(), [])
+      const left = await place.names()
+      assert.equal(left.length, when === 'before' ? 1 : 2, left.join())
+      assert.ok(!left.includes('a.csv'))
+    }
+})
+
 test('S3: conditional puts, ranges, parts, and an upload that fails leaves nothing', async () => {
   await server.bucket('client')
   const client = new S3Client(s3Access(s3Settings(server, 'client'), 'drop'))

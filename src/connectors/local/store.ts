@@ -122,11 +122,12 @@ export class LocalStore implements DropStore {
     return join(this.folder, name)
   }
 
-  async move(entry: Entry, to: string): Promise<void> {
+  async move(entry: Entry, to: string): Promise<boolean> {
     const path = this.path({ name: to })
     try {
       await mkdir(dirname(path), { recursive: true })
       await rename(this.path(entry), path)
+      return true
     } catch (cause) {
       throw this.failed(entry.name, cause)
     }

@@ -97,12 +97,13 @@ export class SftpStore implements DropStore {
     return Readable.from(this.told(entry.name, stream), { objectMode: false, highWaterMark: 1024 * 1024 })
   }
 
-  async move(entry: Entry, to: string): Promise<void> {
+  async move(entry: Entry, to: string): Promise<boolean> {
     const path = this.at(to)
     await this.session.use(entry.name, async client => {
       await this.ensureFolder(client, posix.dirname(path))
       await client.rename(this.at(entry.name), path)
     })
+    return true
   }
 
   /** Makes a folder and those above it, once for all that want it at the same time. */
