@@ -151,6 +151,32 @@ test('S3: an object that is not given is a bad file of its own, and is tried aga
   assert.deepEqual(second.rows.flat().sort(), ['2', '3', '4'])
 })
 
+test('S3: what an attempt that failed said of a file counts no more once another has read it', async () => {
+  const place = await s3Place(server, 'read-again')
+  const options = { ...asked, on_bad_file: 'quarantine' }
+  const names = Array.from({ length: 16 }, (_, file) => `${String(file).padStart(2, '0')}.csv`)
+  for (const [id, name] of names.entries()) await place.put(name, `id\n${10 + id}\n`)
+  // Of two that are read together.
+  const refusals = new Map([
+    ['04.csv', { code: 'InvalidObjectState', status: 403 }],
+    ['05.csv', { code: 'ExpiredToken', status: 400 }],
+  ])
+  server.mischief = (method, url) => {
+    const name = method === 'GET' ? url.match(/\d+\.csv/)?.[0] : undefined
+    const refusal = refusals.get(name ?? '')
+    refusals.delete(name ?? '')
+    return refusal
+  }
+  const first = await night(place, options, undefined, true)
+  server.mischief = undefined
+  assert.deepEqual(
+    first.rows.flat(),
+    names.map((_, id) => String(10 + id)),
+  )
+  assert.deepEqual(first.notes, [])
+  assert.deepEqual((await night(place, options, first)).rows, [])
+})
+
 test('S3: only the prefix is asked for; the region is the one that the server names; a glob without files is said', async () => {
   const place = await s3Place(server, 'far-away')
   await place.put('a.csv', 'id\n1\n')
