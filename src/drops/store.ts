@@ -14,7 +14,7 @@ export interface Entry {
   refused?: string
   /** Of a link: the file of the drop that it leads to. */
   leadsTo?: string
-  /** What it is, where it is passed over: a folder, whose name then ends with a slash, or nothing. */
+  /** What it is, where it is passed over: a folder, whose name then ends with a slash, or no file. */
   passed?: string
 }
 
@@ -35,6 +35,11 @@ export const PASSED = {
     passed: 'is a link to a folder, which is not followed: a connection with that folder reads it',
   }),
   brokenLink: (name: string): Entry => ({ ...NOTHING, name, passed: 'is a link that leads nowhere' }),
+  other: (name: string): Entry => ({
+    ...NOTHING,
+    name,
+    passed: 'is neither a file nor a folder, and passed over',
+  }),
 }
 
 const NOTHING = { size: 0, mtime: 0 }
