@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto'
 import { posix } from 'node:path'
 import { byName, type DropCursor, isTaken, type Taken } from './cursor.ts'
-import { matches } from './glob.ts'
 import type { DropOptions } from './options.ts'
-import { ifNew, listed, markerOf, shown } from './select.ts'
+import { ifNew, isNamed, listed, markerOf, shown } from './select.ts'
 import type { DropStore, Entry } from './store.ts'
 
 /** Files worked on at a time. */
@@ -28,6 +27,7 @@ export async function clearTaken(
   beside: Beside[],
 ): Promise<string[]> {
   if (options.after === 'keep') return []
+  const { aside } = options
   const accounts = beside.map(each => ({ ...each, taken: each.cursor && byName(each.cursor) }))
   const taken = byName(cursor)
   const goodIn = async (entry: Entry, account: Map<string, Taken[]> | undefined) => {
@@ -42,7 +42,7 @@ export async function clearTaken(
     const found = await goodIn(entry, taken)
     const last = taken.get(entry.name)?.at(-1)
     if (!found && last && last.bad === undefined) changed.push(entry.name)
-    const readers = accounts.filter(({ options }) => matches(entry.name, options.files))
+    const readers = accounts.filter(other => isNamed(where, entry.name, { ...other.options, aside }))
     const isWanted = async () => {
       for (const { taken } of readers) if (!(await goodIn(entry, taken))) return true
       return false

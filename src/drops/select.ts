@@ -96,7 +96,7 @@ export async function listed(store: DropStore, where: string, options: DropOptio
       }
       if (names.has(entry.name)) continue
       names.add(entry.name)
-      if (!matches(entry.name, files) || isAside(where, entry.name, options)) continue
+      if (!isNamed(where, entry.name, options)) continue
       if (entry.refused !== undefined && on_bad_file === 'fail')
         throw new EngineError('PERMISSION_DENIED', `${store.name}: ${shown(entry.name)} ${entry.refused}`, {
           hint: 'Put the file itself into the drop, narrow files: so that it does not match, or set on_bad_file: quarantine.',
@@ -115,6 +115,10 @@ export async function listed(store: DropStore, where: string, options: DropOptio
   }
   return { files: own.filter(entry => !isAgain(entry)), names, notes: [...notes] }
 }
+
+/** Whether options name a file, and it is no other that an extract has moved aside. */
+export const isNamed = (where: string, name: string, options: DropOptions): boolean =>
+  matches(name, options.files) && !isAside(where, name, options)
 
 /** Whether a file lies where this extract or another moves what it has taken; one that names such a folder of another's reads it. */
 function isAside(where: string, name: string, { files, to, aside = [] }: DropOptions): boolean {

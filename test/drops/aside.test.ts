@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { Duck } from '../../engine/sql/duckdb.ts'
@@ -21,7 +21,7 @@ connections:
 extract:
   moving: { files: "*.csv", after: move, to: done }
   keeping: { files: "**/*.csv" }
-  naming: { files: ["done/*.csv"] }
+  naming: { files: ["done/*.csv"], after: delete }
 load:
   moving: { to: warehouse, from: moving, mode: replace }
   keeping: { to: warehouse, from: keeping, mode: replace }
@@ -51,4 +51,5 @@ load:
   await run()
   await run()
   assert.deepEqual(await counts(), { moving: 2, keeping: 2, naming: 2 })
+  assert.deepEqual(readdirSync(join(drop, 'done')), [])
 })
