@@ -40,8 +40,8 @@ export class Refusal extends EngineError {
 const LONGEST_PAUSE_MS = 60_000
 const REDIRECTS = [301, 302, 303, 307, 308]
 const MOST_REDIRECTS = 5
-/** What was asked for, all of it. Another 2xx tells of a part, or of what is still to be made. */
-const WHOLE = [200, 203, 204]
+/** An answer. Another 2xx tells of what was or will be made, or of several things. */
+const ANSWERED = [200, 203, 204, 206]
 /** Not there yet, locked, or tried too early, besides what is the server's own fault (5xx): another attempt may do. */
 const TRANSIENT = [202, 408, 423, 425, 429]
 /** A shorter secret hides nothing in a URL that is kept. */
@@ -202,7 +202,7 @@ export class Api {
         url = this.follow(location, url, where)
         response = undefined
       }
-      if (WHOLE.includes(response.status)) {
+      if (ANSWERED.includes(response.status)) {
         const { status } = response
         const type = typeOf(response)
         const link = response.headers.get('link')
@@ -257,7 +257,7 @@ export class Api {
     if (response.ok)
       throw refused(
         'RESPONSE_INVALID',
-        `Of an answer only ${WHOLE.join(', ')} says that it is whole. Check path (of a connection: health), or ask who runs the API.`,
+        `An answer has a status of ${ANSWERED.join(', ')}. Check path (of a connection: health), or ask who runs the API.`,
       )
     throw refused(
       'RESPONSE_INVALID',

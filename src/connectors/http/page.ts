@@ -43,6 +43,12 @@ export function pageOf(
     })
   }
   const notes: string[] = []
+  const part = 'the status 206 says that the answer is a part of the list'
+  if (answer.status === 206 && options.paginate === undefined)
+    throw unfit(api, where, answer, part, {
+      hint: 'Write how the rest is asked for into this extract, such as paginate: page; paginate: none, if this part is all.',
+    })
+  if (answer.status === 206 && options.paginate === 'none') notes.push(part)
   const found = recordsOf(api, where, answer, body, options, notes)
   const failed = failureBeside(body, found.at)
   if (failed !== undefined && found.records.length === 0)

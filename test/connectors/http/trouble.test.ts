@@ -49,7 +49,6 @@ test('status codes: refused, retried, abandoned', async () => {
     [404, 'RESPONSE_INVALID'],
     [410, 'RESPONSE_INVALID'],
     [201, 'RESPONSE_INVALID'],
-    [206, 'RESPONSE_INVALID'],
     [207, 'RESPONSE_INVALID'],
   ] as const)
     await assert.rejects(
@@ -150,6 +149,20 @@ test('a page that is still to be made is no end of a list', async () => {
       read((_request, _url, response) => response.writeHead(status).end(), { schema }),
       { code: 'RESPONSE_INVALID', message: /the answer is not JSON/ },
     )
+})
+
+test('a part of a list is a page, or refused where the job asks for no other, or told where it says that it is all', async () => {
+  const part: Handler = (_request, url, response) =>
+    json(response, url.searchParams.get('page') === '2' ? '{"data":[]}' : good, 206)
+  assert.deepEqual(await read(part, { schema, extract: { paginate: 'page' } }), [['7']])
+  await assert.rejects(read(part, { schema }), {
+    code: 'RESPONSE_INVALID',
+    message: /206 .* part of the list/,
+  })
+  const notes: string[] = []
+  const note = (text: string) => notes.push(text)
+  assert.deepEqual(await read(part, { schema, extract: { paginate: 'none' }, note }), [['7']])
+  assert.match(notes.join(), /206 .* part of the list/)
 })
 
 test('an answer that stops halfway, is shorter or longer than it says, or dribbles', async () => {
