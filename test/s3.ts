@@ -6,11 +6,9 @@ import { ensureMoto } from './moto.ts'
 import { freePort, listening } from './ports.ts'
 
 /** What the proxy does to a request; undefined: it goes through. A `code` is S3's refusal, with a status and headers. */
-export type Mischief = (
-  method: string,
-  url: string,
-  headers: IncomingHttpHeaders,
-) => 'cut' | { code: string; status: number; headers?: Record<string, string> } | undefined
+export type Mischief = (method: string, url: string, headers: IncomingHttpHeaders) => Trick | Promise<Trick>
+
+type Trick = 'cut' | { code: string; status: number; headers?: Record<string, string> } | undefined
 
 /** An S3 server of the test's own behind a proxy that misbehaves when told to. */
 export interface S3Server {
@@ -48,10 +46,10 @@ export async function startS3(): Promise<S3Server> {
       proxy.closeAllConnections()
     },
   }
-  const proxy = createServer((asked, answer) => {
+  const proxy = createServer(async (asked, answer) => {
     const { method = '', url = '' } = asked
     server.requests.push(`${method} ${url}`)
-    const mischief = server.mischief?.(method, url, asked.headers)
+    const mischief = await server.mischief?.(method, url, asked.headers)
     if (typeof mischief === 'object') {
       asked.resume()
       answer.writeHead(mischief.status, { 'content-type': 'application/xml', ...mischief.headers })

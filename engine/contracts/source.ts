@@ -160,14 +160,14 @@ export interface Source {
   /**
    * Called once every target has committed what the read gave, with the cursor of it, and called again until it has
    * succeeded: what is done to a source's files after a load. `others`: of the job's other extracts of the source, with the cursor of
-   * what they gave, undefined where the run has not read them.
+   * what they gave, undefined where the run has not read them. Gives what people are to know.
    */
   acknowledge?(
     read: Read,
     cursor: unknown,
     signal: AbortSignal,
     others: { options: object; cursor: unknown }[],
-  ): Promise<void>
+  ): Promise<string[]>
   /** Absent where the source has none. */
   changeLog?: ChangeLog
   close(): Promise<void>

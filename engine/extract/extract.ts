@@ -243,7 +243,12 @@ async function readTable(
     rows: sum(parts, 'rows'),
     ...(scanned && scanned.gone.length > 0 && { gone: scanned.gone }),
     watermark:
-      (await highest(context, isBehind ? { ...read, base: undefined } : read, parts)) ??
+      (await highest(
+        context,
+        isBehind ? { ...read, base: undefined } : read,
+        parts,
+        snapshot.sequential && kept,
+      )) ??
       read.base?.value ??
       null,
     note: [snapshot.note, ...(isEmpty ? [emptied] : [])].filter(Boolean).join('; ') || undefined,

@@ -7,13 +7,20 @@ import type { RunContext } from '../runtime/context.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
 import { filesSql } from '../staging/read.ts'
 import { columnNamed, typeName } from '../types/logical.ts'
+import type { Progress } from './progress.ts'
 
 /**
  * The watermark after a read: the highest value of the incremental column so far, as DuckDB's text. A moment that is
  * still to come is none: it would hide every change until then. Rows with such a value, or with NULL, are read again
- * each night; they are told, or are an error where the extract says so.
+ * each night; they are told, or are an error where the extract says so. `pages`: of a source without a snapshot. What
+ * changed since the first of it was asked for may have been read as it was before, so no moment after that is one either.
  */
-export async function highest(context: RunContext, read: PlannedRead, parts: Part[]): Promise<string | null> {
+export async function highest(
+  context: RunContext,
+  read: PlannedRead,
+  parts: Part[],
+  pages?: Progress,
+): Promise<string | null> {
   if (!read.incremental) return null
   const base = read.base?.value ?? null
   if (parts.length === 0) return base
@@ -23,7 +30,7 @@ export async function highest(context: RunContext, read: PlannedRead, parts: Par
   const name = quoteName(column)
   const now = context.clock.now()
   const passed = isMoment(type)
-    ? ` FILTER (${name} <= ${quote(momentText(type, now))}::${typeName(type)})`
+    ? ` FILTER (${name} <= ${quote(momentText(type, pages && pages.begun < now ? pages.begun : now))}::${typeName(type)})`
     : ''
   const earlier = base === null ? '' : `, ${quote(base)}`
   const keys = key.map(part => `${quote(`${part} `)}, coalesce(${quoteName(part)}::VARCHAR, 'NULL')`)
@@ -54,6 +61,12 @@ export async function highest(context: RunContext, read: PlannedRead, parts: Par
     context.progress.note(
       `${where}: ${found}; rows from ${high ?? 'the first one'} on are read again next night`,
     )
+  }
+  if (pages?.isResumed && !isMoment(type)) {
+    context.progress.note(
+      `${where}: was read at two times, and what changed between them is not known by ${column}: ${base === null ? 'all of it is read again next night' : `the watermark stays ${base}`}`,
+    )
+    return base
   }
   return high ?? null
 }

@@ -8,6 +8,8 @@ import { readManifest, writeManifest } from '../staging/store.ts'
 interface Kept {
   /** Of the read: what another one left is of no use. */
   fingerprint: string
+  /** When the first of it was asked for, in milliseconds since 1970. */
+  begun: number
   parts: Part[]
   /** Chunks that were begun: numbers that part names have had. */
   chunks: number
@@ -28,6 +30,10 @@ export class Progress {
   private readonly file: string
   private readonly fingerprint: string
   private readonly position: LogPosition | undefined
+  /** When the first of the table was asked for, by whichever attempt. */
+  readonly begun: Date
+  /** Whether an earlier attempt has read of it. */
+  readonly isResumed: boolean
   private kept: Kept | undefined
   private keptAt = -Infinity
 
@@ -40,7 +46,8 @@ export class Progress {
     const file = fileOf(context, read.extract)
     const kept = await readManifest<Kept>(context.staging, file)
     const own = kept?.fingerprint === fingerprint ? kept : undefined
-    return new Progress(context.staging, file, fingerprint, position, own)
+    const begun = own ? new Date(own.begun) : context.clock.now()
+    return new Progress(context.staging, file, fingerprint, position, begun, own)
   }
 
   private constructor(
@@ -48,12 +55,15 @@ export class Progress {
     file: string,
     fingerprint: string,
     position: LogPosition | undefined,
+    begun: Date,
     kept: Kept | undefined,
   ) {
     this.staging = staging
     this.file = file
     this.fingerprint = fingerprint
     this.position = position
+    this.begun = begun
+    this.isResumed = kept !== undefined
     this.kept = kept
   }
 
@@ -83,7 +93,14 @@ export class Progress {
     if (position !== undefined && rest.length > 0 && now - this.keptAt < KEEP_MS) return
     this.keptAt = now
     const first = this.kept?.position ?? position
-    const kept: Kept = { fingerprint, parts, chunks, rest, ...(first !== undefined && { position: first }) }
+    const kept: Kept = {
+      fingerprint,
+      begun: this.begun.getTime(),
+      parts,
+      chunks,
+      rest,
+      ...(first !== undefined && { position: first }),
+    }
     this.kept = kept
     await writeManifest(this.staging, this.file, kept)
   }

@@ -33,7 +33,8 @@ export async function acknowledgeSources(
       .filter(({ name, from }) => from === read.from && name !== read.extract)
       .map(({ name, options }) => ({ options: options as object, cursor: cursors.get(name) }))
     await runTask(context, taskName('release', read.extract), async () => {
-      await source.acknowledge!(read, cursor, context.signal, others)
+      const notes = await source.acknowledge!(read, cursor, context.signal, others)
+      for (const note of notes) context.progress.note(`${read.where}: ${note}`)
       return true
     })
   }

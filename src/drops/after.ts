@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto'
 import { posix } from 'node:path'
-import { byName, type DropCursor, type Taken } from './cursor.ts'
-import { matches } from './glob.ts'
+import { byName, type DropCursor, isTaken, type Taken } from './cursor.ts'
 import type { DropOptions } from './options.ts'
-import { ifNew, listed, markerOf } from './select.ts'
+import { ifNew, isNamed, listed, markerOf, shown } from './select.ts'
 import type { DropStore, Entry } from './store.ts'
 
 /** Files worked on at a time. */
@@ -17,8 +16,8 @@ export interface Beside {
 
 /**
  * Does what `after:` says to every file of the cursor that is still in the drop as it was taken. What is done is no
- * longer there, so a repeat does the rest. Let be are files that were bad, others that have come under a name, and those that
- * another extract reads and has not taken yet: they may have come while this one was read.
+ * longer there, so a repeat does the rest. Let be are files that were bad, others that have come under a name, which are told,
+ * and those that another extract reads and has not taken yet: they may have come while this one was read.
  */
 export async function clearTaken(
   store: DropStore,
@@ -26,8 +25,9 @@ export async function clearTaken(
   options: DropOptions,
   cursor: DropCursor,
   beside: Beside[],
-): Promise<void> {
-  if (options.after === 'keep') return
+): Promise<string[]> {
+  if (options.after === 'keep') return []
+  const { aside } = options
   const accounts = beside.map(each => ({ ...each, taken: each.cursor && byName(each.cursor) }))
   const taken = byName(cursor)
   const goodIn = async (entry: Entry, account: Map<string, Taken[]> | undefined) => {
@@ -37,9 +37,12 @@ export async function clearTaken(
       : undefined
   }
   const waiting: [Entry, Taken][] = []
+  const changed: string[] = []
   for (const entry of (await listed(store, where, options)).files) {
     const found = await goodIn(entry, taken)
-    const readers = accounts.filter(({ options }) => matches(entry.name, options.files))
+    const last = taken.get(entry.name)?.at(-1)
+    if (!found && last && last.bad === undefined) changed.push(entry.name)
+    const readers = accounts.filter(other => isNamed(where, entry.name, { ...other.options, aside }))
     const isWanted = async () => {
       for (const { taken } of readers) if (!(await goodIn(entry, taken))) return true
       return false
@@ -47,33 +50,38 @@ export async function clearTaken(
     if (found && !(await isWanted())) waiting.push([entry, found])
   }
   const work = async () => {
-    for (let next = waiting.shift(); next; next = waiting.shift()) await clear(store, options, ...next)
+    for (let next = waiting.shift(); next; next = waiting.shift())
+      if (!(await clear(store, options, ...next))) changed.push(next[0].name)
   }
   await Promise.all(Array.from({ length: AT_ONCE }, work))
+  return changed
+    .sort()
+    .map(name => `${shown(name)} has changed since it was taken: it stays, and is new to the next run`)
 }
 
-async function clear(store: DropStore, options: DropOptions, entry: Entry, taken: Taken): Promise<void> {
+/** Gives false where another file has come under the name. */
+async function clear(store: DropStore, options: DropOptions, entry: Entry, taken: Taken): Promise<boolean> {
   // Listed some time ago: what has come since is another's.
   const now = await store.stat(entry.name)
-  if (now?.size !== entry.size || now.mtime !== entry.mtime || now.etag !== entry.etag) return
+  if (!now) return true
+  if (!isTaken(now, entry)) return false
   // First: a marker left behind by a kill would be found by nobody.
   if (options.marker !== undefined) await store.remove(markerOf(options.marker, entry.name))
-  if (options.after === 'delete') await store.remove(entry.name)
-  else
-    await move(
-      store,
-      entry,
-      posix.join(options.to!, options.after === 'archive' ? taken.day : '', entry.name),
-    )
+  const folder = options.after === 'archive' ? taken.day : ''
+  if (options.after !== 'delete') return move(store, entry, posix.join(options.to!, folder, entry.name))
+  await store.remove(entry.name)
+  return true
 }
 
 // The name may be taken by an earlier file of the same name, which must not be lost.
-async function move(store: DropStore, entry: Entry, to: string): Promise<void> {
+async function move(store: DropStore, entry: Entry, to: string): Promise<boolean> {
   const there = await store.stat(to)
   if (!there) return store.move(entry, to)
   // Copied by an attempt that was killed before it removed the original.
-  if (there.size === entry.size && there.etag !== undefined && there.etag === entry.etag)
-    return store.remove(entry.name)
+  if (there.size === entry.size && there.etag !== undefined && there.etag === entry.etag) {
+    await store.remove(entry.name)
+    return true
+  }
   const mark = createHash('sha256')
     .update(`${entry.size} ${entry.etag ?? entry.mtime}`)
     .digest('hex')

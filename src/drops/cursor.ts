@@ -19,7 +19,7 @@ export interface DropCursor {
  * Whether a listed file is one that was taken: the name, the size, and the store's etag or else the time are the same.
  * Undefined where only the time differs, which moving a file away and back may do: then its content must tell.
  */
-export function isTaken(entry: Entry, taken: Taken | undefined): boolean | undefined {
+export function isTaken(entry: Entry, taken: Omit<Taken, 'day'> | undefined): boolean | undefined {
   if (!taken || taken.size !== entry.size) return false
   if (entry.etag !== undefined && taken.etag !== undefined) return entry.etag === taken.etag
   return taken.mtime === entry.mtime ? true : taken.hash === undefined ? false : undefined

@@ -19,7 +19,7 @@ import { membersOf } from './members.ts'
 import { type DropOptions, textFormat } from './options.ts'
 import { prefetched } from './ranged.ts'
 import { shown } from './select.ts'
-import { tell } from './spool.ts'
+import { type Told, tell } from './spool.ts'
 import type { DropStore } from './store.ts'
 
 /** Files that a lane reads one after another. */
@@ -76,7 +76,7 @@ async function readFiles(means: Means, read: Read, range: Range, sink: Sink): Pr
   const options = read.options as DropOptions
   const { files, threads } = range.payload as FileChunk
   const memory = new ReadMemory(means.duck, read.limits)
-  const { extract } = read
+  const told: Told[] = []
   const reader = new RowReader(means.duck, memory, means.store.name, read.columns, means.folder, sink)
   for await (const { file, bytes } of prefetched(means.store, files)) {
     try {
@@ -84,16 +84,17 @@ async function readFiles(means: Means, read: Read, range: Range, sink: Sink): Pr
       await reader.file(shown(file.name), async () => {
         const notes = await readFile({ ...means, memory, threads }, read, options, file, bytes, reader)
         await unchanged(means.store, file)
-        for (const note of notes) tell(means.spool, { kind: 'note', extract, name: file.name, text: note })
+        for (const text of notes) told.push({ kind: 'note', name: file.name, text })
       })
     } catch (error) {
       if (!(error instanceof BadFile) || options.on_bad_file === 'fail') throw error
       reader.reject(shown(file.name), error.message)
       const kind = error instanceof UnopenedFile ? 'unopened' : 'bad'
-      tell(means.spool, { kind, extract, name: file.name, text: error.message })
+      told.push({ kind, name: file.name, text: error.message })
     }
   }
   await reader.end()
+  tell(means.spool, { extract: read.extract, first: files[0]!.name, told })
 }
 
 async function readFile(

@@ -95,7 +95,10 @@ export const dropOptions = z.strictObject({
   schema: declaredSchema.optional(),
 })
 
-export type DropOptions = z.infer<typeof dropOptions>
+export interface DropOptions extends z.infer<typeof dropOptions> {
+  /** Folders that extracts of the job move files of this drop to. */
+  aside?: string[]
+}
 
 /** The keys that say how a text is written, of a file in this format. */
 export function textFormat(options: DropOptions, format: Format): TextFormat {

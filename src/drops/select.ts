@@ -78,7 +78,7 @@ export function markerOf(marker: string, name: string): string {
 
 /** The files that the globs match, markers left out; all names that a marker could have; and what was passed over. */
 export async function listed(store: DropStore, where: string, options: DropOptions) {
-  const { files, marker, on_bad_file, to } = options
+  const { files, marker, on_bad_file } = options
   const found: Entry[] = []
   const names = new Set<string>()
   const notes = new Set<string>()
@@ -96,7 +96,7 @@ export async function listed(store: DropStore, where: string, options: DropOptio
       }
       if (names.has(entry.name)) continue
       names.add(entry.name)
-      if (!matches(entry.name, files) || (to !== undefined && entry.name.startsWith(`${to}/`))) continue
+      if (!isNamed(where, entry.name, options)) continue
       if (entry.refused !== undefined && on_bad_file === 'fail')
         throw new EngineError('PERMISSION_DENIED', `${store.name}: ${shown(entry.name)} ${entry.refused}`, {
           hint: 'Put the file itself into the drop, narrow files: so that it does not match, or set on_bad_file: quarantine.',
@@ -114,6 +114,19 @@ export async function listed(store: DropStore, where: string, options: DropOptio
     return true
   }
   return { files: own.filter(entry => !isAgain(entry)), names, notes: [...notes] }
+}
+
+/** Whether options name a file, and it is no other that an extract has moved aside. */
+export const isNamed = (where: string, name: string, options: DropOptions): boolean =>
+  matches(name, options.files) && !isAside(where, name, options)
+
+/** Whether a file lies where this extract or another moves what it has taken; one that names such a folder of another's reads it. */
+function isAside(where: string, name: string, { files, to, aside = [] }: DropOptions): boolean {
+  if (to !== undefined && name.startsWith(`${to}/`)) return true
+  const inside = aside.filter(folder => name.startsWith(`${folder}/`))
+  if (inside.length === 0) return false
+  const named = files.filter(glob => matches(name, [glob])).map(glob => `${reachOf(where, glob).folder}/`)
+  return inside.some(folder => !named.some(own => own.startsWith(`${folder}/`)))
 }
 
 const describe = ({ name, size, mtime, etag, refused }: Entry): Taken => ({

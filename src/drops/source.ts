@@ -31,6 +31,8 @@ export interface DropAccess<Access> {
   module: string
   access: Access
   openStore(access: Access): DropStore
+  /** The keys of each extract that the job has of the drop. */
+  extracts?: object[] | undefined
 }
 
 /** A drop of files as a source. */
@@ -48,7 +50,7 @@ export class DropSource<Access> implements Source {
   }
 
   async describe(extract: ExtractSpec, signal: AbortSignal, last?: LastRead): Promise<TableSchema> {
-    const options = extract.options as DropOptions
+    const options = this.asked(extract)
     const where = `${extract.from}.${extract.name}`
     const wrong = conflict(options)
     if (wrong) throw new EngineError('CONFIG_INVALID', `${where}: ${wrong}`)
@@ -61,7 +63,13 @@ export class DropSource<Access> implements Source {
       return { ...declared, columns, ...kind }
     }
     const taken = options.take === 'new' ? ((await last?.cursor()) as DropCursor | undefined) : undefined
-    const columns = await inferColumns(this.store, extract, taken ?? { taken: [] }, last, signal)
+    const columns = await inferColumns(
+      this.store,
+      { ...extract, options },
+      taken ?? { taken: [] },
+      last,
+      signal,
+    )
     return { columns, key: [], ...kind }
   }
 
@@ -104,8 +112,7 @@ export class DropSource<Access> implements Source {
       split: async () => undefined,
       check: async () => {},
       ranges: async read => {
-        const options = read.options as DropOptions
-        const selection = await select(this.store, read.where, options, cursorOf(read), day, signal)
+        const selection = await select(this.store, read.where, this.asked(read), cursorOf(read), day, signal)
         selected.set(read.extract, selection)
         return rangesOf(selection.files, lanes)
       },
@@ -138,14 +145,13 @@ export class DropSource<Access> implements Source {
     cursor: unknown,
     _signal: AbortSignal,
     others: { options: object; cursor: unknown }[],
-  ): Promise<void> {
-    await clearTaken(
-      this.store,
-      read.where,
-      read.options as DropOptions,
-      cursor as DropCursor,
-      others as Beside[],
-    )
+  ): Promise<string[]> {
+    return clearTaken(this.store, read.where, this.asked(read), cursor as DropCursor, others as Beside[])
+  }
+
+  private asked({ options }: Pick<Read, 'options'>): DropOptions {
+    const aside = (this.drop.extracts as DropOptions[] | undefined)?.flatMap(({ to }) => to ?? [])
+    return { ...(options as DropOptions), ...(aside && { aside }) }
   }
 
   close(): Promise<void> {

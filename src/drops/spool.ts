@@ -7,16 +7,23 @@ const PREFIX = 'nightfreight-drop-'
 /** What a lane has to say of a file: why it is bad, or could not be opened today, or what people should know of it. */
 export interface Told {
   kind: 'bad' | 'unopened' | 'note'
-  /** Which read it: another may read the same file in another way. */
-  extract: string
   name: string
   text: string
 }
 
+/** What there is to say of files that a lane has read one after another. */
+interface ToldOf {
+  /** Which read them: another may read the same files in another way. */
+  extract: string
+  /** The first of them. */
+  first: string
+  told: Told[]
+}
+
 const TOLD = 'told'
 
-/** Says something of a file, in a lane. */
-export function tell(folder: string, told: Told): void {
+/** Says all that there is to say of files, in a lane that has read them to the end; it replaces what an earlier attempt said. */
+export function tell(folder: string, told: ToldOf): void {
   appendFileSync(join(folder, TOLD), `${JSON.stringify(told)}\n`)
 }
 
@@ -34,7 +41,8 @@ export class Spool {
     const path = join(this.folder, TOLD)
     if (!existsSync(path)) return []
     const lines = readFileSync(path, 'utf8').trimEnd().split('\n')
-    return lines.map(line => JSON.parse(line) as Told).filter(told => told.extract === extract)
+    const own = lines.map(line => JSON.parse(line) as ToldOf).filter(told => told.extract === extract)
+    return [...new Map(own.map(({ first, told }) => [first, told])).values()].flat()
   }
 
   remove(): void {

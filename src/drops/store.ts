@@ -14,7 +14,7 @@ export interface Entry {
   refused?: string
   /** Of a link: the file of the drop that it leads to. */
   leadsTo?: string
-  /** What it is, where it is passed over: a folder, whose name then ends with a slash, or nothing. */
+  /** What it is, where it is passed over: a folder, whose name then ends with a slash, or no file. */
   passed?: string
 }
 
@@ -35,6 +35,11 @@ export const PASSED = {
     passed: 'is a link to a folder, which is not followed: a connection with that folder reads it',
   }),
   brokenLink: (name: string): Entry => ({ ...NOTHING, name, passed: 'is a link that leads nowhere' }),
+  other: (name: string): Entry => ({
+    ...NOTHING,
+    name,
+    passed: 'is neither a file nor a folder, and passed over',
+  }),
 }
 
 const NOTHING = { size: 0, mtime: 0 }
@@ -60,8 +65,11 @@ export interface DropStore {
   read(entry: Entry, from: number, to: number): Promise<Readable | [Buffer]>
   /** Path of the file where it is on this machine. */
   path?(entry: Entry): string
-  /** Moves a file to a name that is free, making folders; nothing is there under the old name afterwards. */
-  move(entry: Entry, to: string): Promise<void>
+  /**
+   * Moves a file to a name that is free, making folders; nothing is there under the old name afterwards. Gives false where it
+   * was seen to be no longer what the entry says: then it stays.
+   */
+  move(entry: Entry, to: string): Promise<boolean>
   /** Removes a file; one that is gone already is no failure. */
   remove(name: string): Promise<void>
   close(): Promise<void>

@@ -40,15 +40,16 @@ export interface Night {
   notes: string[]
   types: string[]
   cursor: unknown
-  /** Does what follows the commit of the load. `others`: what other extracts have taken. */
-  release(others?: { options: object; cursor: unknown }[]): Promise<void>
+  /** Does what follows the commit of the load, and gives what people are told of it. `others`: what other extracts have taken. */
+  release(others?: { options: object; cursor: unknown }[]): Promise<string[]>
 }
 
-/** Reads a drop as a run does, from what the last committed night left. */
+/** Reads a drop as a run does, from what the last committed night left. `again`: what fails is read once more, as another lane does. */
 export async function night(
   place: Pick<Place, 'source'>,
   asked: Record<string, unknown>,
   last?: { cursor: unknown; columns?: Column[] },
+  again = false,
 ): Promise<Night & { columns: Column[] }> {
   const options = dropOptions.parse(asked)
   const { signal } = new AbortController()
@@ -84,22 +85,30 @@ export async function night(
     const parts: { path: string; exact: boolean }[] = []
     let given: { cursor: unknown; notes: string[] }
     try {
-      for (const range of await snapshot.ranges(read))
-        await lane.read(
-          read,
-          range,
-          1,
-          {
-            write: () => assert.fail('drops write files'),
-            file: async (fill, exact = false) => {
-              const path = join(folder, `${parts.length}.parquet`)
-              await fill(path)
-              parts.push({ path, exact })
+      for (const range of await snapshot.ranges(read)) {
+        const before = parts.length
+        const attempt = () =>
+          lane.read(
+            read,
+            range,
+            1,
+            {
+              write: () => assert.fail('drops write files'),
+              file: async (fill, exact = false) => {
+                const path = join(folder, `${parts.length}.parquet`)
+                await fill(path)
+                parts.push({ path, exact })
+              },
+              note: () => assert.fail(),
             },
-            note: () => assert.fail(),
-          },
-          new AbortController().signal,
-        )
+            new AbortController().signal,
+          )
+        await attempt().catch(error => {
+          if (!again) throw error
+          parts.length = before
+          return attempt()
+        })
+      }
       given = await snapshot.cursor!(read)
     } finally {
       await lane.close()
@@ -128,8 +137,9 @@ export async function night(
       columns: schema.columns,
       release: async (others: { options: object; cursor: unknown }[] = []) => {
         const again = place.source()
-        await again.acknowledge!(read, given.cursor, signal, others)
+        const told = await again.acknowledge!(read, given.cursor, signal, others)
         await again.close()
+        return told
       },
     }
   } finally {

@@ -5,6 +5,8 @@ import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { s3 } from '../../src/connectors/s3/index.ts'
+import { S3Store } from '../../src/connectors/s3/store.ts'
+import { DropSource } from '../../src/drops/source.ts'
 import { S3Client } from '../../src/stores/s3/client.ts'
 import { s3Access } from '../../src/stores/s3/settings.ts'
 import { night } from './nights.ts'
@@ -149,6 +151,32 @@ test('S3: an object that is not given is a bad file of its own, and is tried aga
   assert.deepEqual(second.rows.flat().sort(), ['2', '3', '4'])
 })
 
+test('S3: what an attempt that failed said of a file counts no more once another has read it', async () => {
+  const place = await s3Place(server, 'read-again')
+  const options = { ...asked, on_bad_file: 'quarantine' }
+  const names = Array.from({ length: 16 }, (_, file) => `${String(file).padStart(2, '0')}.csv`)
+  for (const [id, name] of names.entries()) await place.put(name, `id\n${10 + id}\n`)
+  // Of two that are read together.
+  const refusals = new Map([
+    ['04.csv', { code: 'InvalidObjectState', status: 403 }],
+    ['05.csv', { code: 'ExpiredToken', status: 400 }],
+  ])
+  server.mischief = (method, url) => {
+    const name = method === 'GET' ? url.match(/\d+\.csv/)?.[0] : undefined
+    const refusal = refusals.get(name ?? '')
+    refusals.delete(name ?? '')
+    return refusal
+  }
+  const first = await night(place, options, undefined, true)
+  server.mischief = undefined
+  assert.deepEqual(
+    first.rows.flat(),
+    names.map((_, id) => String(10 + id)),
+  )
+  assert.deepEqual(first.notes, [])
+  assert.deepEqual((await night(place, options, first)).rows, [])
+})
+
 test('S3: only the prefix is asked for; the region is the one that the server names; a glob without files is said', async () => {
   const place = await s3Place(server, 'far-away')
   await place.put('a.csv', 'id\n1\n')
@@ -176,6 +204,65 @@ test('S3: only the prefix is asked for; the region is the one that the server na
   )
   const { notes } = await night(place, { ...asked, files: ['*.tsv', 'deep/*.csv'] })
   assert.deepEqual(notes, ['no file matches "*.tsv", "deep/*.csv"; 1 other is there'])
+})
+
+test('S3: what is listed by the millisecond, and shown by the second, is moved; what changed since is told', async () => {
+  class FineStore extends S3Store {
+    override async *list(folder: string, deep: boolean) {
+      for await (const entry of super.list(folder, deep)) yield { ...entry, mtime: entry.mtime + 123 }
+      await listed?.()
+    }
+  }
+  let listed: (() => Promise<void>) | undefined
+  const place = await s3Place(server, 'fine')
+  const access = s3Access(s3Settings(server, 'fine'), 'drop')
+  const module = new URL('../../src/connectors/s3/lane.ts', import.meta.url).href
+  const fine = { source: () => new DropSource({ module, access, openStore: own => new FineStore(own) }) }
+  for (const name of ['a.csv', 'b.csv', 'c.csv']) await place.put(name, 'id\n1\n')
+  const first = await night(fine, { ...asked, after: 'move', to: 'done' })
+  await place.put('b.csv', 'id\n22\n')
+  listed = () => place.put('c.csv', 'id\n333\n')
+  assert.deepEqual(await first.release(), [
+    'b.csv has changed since it was taken: it stays, and is new to the next run',
+    'c.csv has changed since it was taken: it stays, and is new to the next run',
+  ])
+  assert.deepEqual(await place.names(), ['b.csv', 'c.csv', 'done/a.csv'])
+})
+
+test('S3: an object that is overwritten while it is copied away stays, and is read by the next run', async () => {
+  for (const when of ['before', 'after'] as const)
+    for (const after of ['move', 'archive'] as const) {
+      const place = await s3Place(server, `overwritten-${when}-${after}`)
+      const options = { ...asked, after, to: 'done' }
+      await place.put('a.csv', 'id\n1\n')
+      const first = await night(place, options)
+      let copied = false
+      server.mischief = async (method, _url, headers) => {
+        const isCopy = headers['x-amz-copy-source'] !== undefined
+        if (when === 'before' ? isCopy : copied && /^(HEAD|DELETE)/.test(method)) {
+          server.mischief = undefined
+          await place.put('a.csv', 'id\n22\n')
+          // moto copies, whatever the condition.
+          if (isCopy) return { code: 'PreconditionFailed', status: 412 }
+        }
+        copied ||= isCopy
+        return undefined
+      }
+      try {
+        assert.deepEqual(await first.release(), [
+          'a.csv has changed since it was taken: it stays, and is new to the next run',
+        ])
+      } finally {
+        server.mischief = undefined
+      }
+      assert.equal(await place.get('a.csv'), 'id\n22\n')
+      const second = await night(place, options, first)
+      assert.deepEqual(second.rows, [['22']])
+      assert.deepEqual(await second.release(), [])
+      const left = await place.names()
+      assert.equal(left.length, when === 'before' ? 1 : 2, left.join())
+      assert.ok(!left.includes('a.csv'))
+    }
 })
 
 test('S3: conditional puts, ranges, parts, and an upload that fails leaves nothing', async () => {

@@ -6,7 +6,7 @@ import { after, test } from 'node:test'
 import { privateKeyText } from '../../src/connectors/sftp/privateKey.ts'
 import { startAsyncssh } from '../asyncssh.ts'
 import { night } from './nights.ts'
-import { sftpPlace, sshdFor, testFolder } from './places.ts'
+import { localPlace, sftpPlace, sshdFor, testFolder } from './places.ts'
 
 const folder = testFolder()
 const sshd = await sshdFor(folder)
@@ -130,4 +130,35 @@ test('a password answers one hidden question; a server that allows large reads g
     code: 'AUTH_FAILED',
     message: /the server asked: "Colour:", "Code:"/,
   })
+})
+
+test('files are found whatever the lines of a listing look like; what is no file is told', async () => {
+  const drop = join(folder, 'lines')
+  const own = sftpPlace(drop, sshd)
+  for (const name of ['a.csv', 'data.csv', 'link.csv', 'deep/b.csv'])
+    await own.put(name, `id\n${name.length}\n`)
+  run('mkfifo', join(drop, 'pipe.csv'))
+  run('ln', '-s', 'deep', join(drop, 'linked.csv'))
+  const notes = [
+    'linked.csv/ is a link to a folder, which is not followed: a connection with that folder reads it',
+    'pipe.csv is neither a file nor a folder, and passed over',
+  ]
+  const local = localPlace(drop)
+  const login = { private_key: undefined, password: 's3cret pass' }
+  for (const line of [undefined, '', '? ', '12-30-2026 ']) {
+    const server = await startAsyncssh(join(folder, 'ssh', 'host'), line)
+    try {
+      for (const place of [local, own, sftpPlace(drop, { ...sshd, ...server, user: 'one' }, login)])
+        for (const [files, ids] of [
+          ['*.csv', ['5', '8', '8']],
+          ['**/*.csv', ['10', '5', '8', '8']],
+        ] as const) {
+          const found = await night(place, { ...asked, files })
+          assert.deepEqual(found.rows.flat().sort(), ids, `${place.name} ${line} ${files}`)
+          assert.deepEqual(found.notes.toSorted(), notes, `${place.name} ${line} ${files}`)
+        }
+    } finally {
+      server.stop()
+    }
+  }
 })

@@ -19,7 +19,7 @@ export interface Answer {
   text: string
 }
 
-/** What was asked for is refused, by a status of 400 or higher. */
+/** What was asked for is not answered, by the status. */
 export class Refusal extends EngineError {
   readonly status: number
   /** What was answered, not made fit to be shown. */
@@ -40,8 +40,10 @@ export class Refusal extends EngineError {
 const LONGEST_PAUSE_MS = 60_000
 const REDIRECTS = [301, 302, 303, 307, 308]
 const MOST_REDIRECTS = 5
+/** An answer. Another 2xx tells of what was or will be made, or of several things. */
+const ANSWERED = [200, 203, 204, 206]
 /** Not there yet, locked, or tried too early, besides what is the server's own fault (5xx): another attempt may do. */
-const TRANSIENT = [408, 423, 425, 429]
+const TRANSIENT = [202, 408, 423, 425, 429]
 /** A shorter secret hides nothing in a URL that is kept. */
 const SHORTEST = 4
 /** Bytes of an error's body that are read for its message. */
@@ -108,7 +110,10 @@ export class Api {
     let text = url.href
     if (url.origin === this.base.origin) {
       const own = new URL(url)
-      for (const name of this.base.searchParams.keys()) own.searchParams.delete(name)
+      // With other values it asks for something else.
+      for (const [name, values] of this.asked())
+        if (url.searchParams.getAll(name).every(value => values.includes(value)))
+          own.searchParams.delete(name)
       text = own.pathname + own.search
     }
     return replaced(text, this.marks())
@@ -119,9 +124,15 @@ export class Api {
     const marks = this.marks().map(([form, mark]): [string, string] => [mark, form])
     const url = new URL(replaced(text, marks), this.base)
     if (url.origin === this.base.origin)
-      for (const [name, value] of this.base.searchParams)
-        if (!url.searchParams.has(name)) url.searchParams.append(name, value)
+      for (const [name, values] of this.asked())
+        if (!url.searchParams.has(name)) for (const value of values) url.searchParams.append(name, value)
     return url
+  }
+
+  /** What the connection's URL itself asks with: the values of each name. */
+  private asked(): Map<string, string[]> {
+    const { searchParams } = this.base
+    return new Map([...searchParams.keys()].map(name => [name, searchParams.getAll(name)]))
   }
 
   /** The answer to one request. Fails with AUTH_FAILED, CONNECTION_FAILED, CONNECTION_LOST, TIMEOUT or RESPONSE_INVALID. */
@@ -191,7 +202,7 @@ export class Api {
         url = this.follow(location, url, where)
         response = undefined
       }
-      if (response.ok) {
+      if (ANSWERED.includes(response.status)) {
         const { status } = response
         const type = typeOf(response)
         const link = response.headers.get('link')
@@ -237,8 +248,17 @@ export class Api {
           'CONNECTION_FAILED',
           `The server asks for a pause of ${Math.ceil(pause / 1000)} s: resume the run after it, and the pages read so far stay read.`,
         )
-      return { failure: refused('CONNECTION_FAILED'), pause, limited }
+      const hint =
+        status === 202
+          ? 'The server has taken the request, and has no answer yet: resume the run later, or raise attempts of the connection.'
+          : undefined
+      return { failure: refused('CONNECTION_FAILED', hint), pause, limited }
     }
+    if (response.ok)
+      throw refused(
+        'RESPONSE_INVALID',
+        `An answer has a status of ${ANSWERED.join(', ')}. Check path (of a connection: health), or ask who runs the API.`,
+      )
     throw refused(
       'RESPONSE_INVALID',
       'Check path (of a connection: health) and the parameters. A page that a resumed run goes on from may have expired: a new run begins at the first.',

@@ -27,8 +27,7 @@ export function pageOf(
   mark: (record: unknown) => string,
 ): Page {
   const { text } = answer
-  if (text === '' && answer.status !== 200)
-    return { text, records: [], marks: [], at: [], leads: false, notes: [] }
+  if (answer.status === 204) return { text, records: [], marks: [], at: [], leads: false, notes: [] }
   let body: unknown
   try {
     body = parseExact(text)
@@ -45,6 +44,12 @@ export function pageOf(
     })
   }
   const notes: string[] = []
+  const part = 'the status 206 says that the answer is a part of the list'
+  if (answer.status === 206 && options.paginate === undefined)
+    throw unfit(api, where, answer, part, {
+      hint: 'Write how the rest is asked for into this extract, such as paginate: page; paginate: none, if this part is all.',
+    })
+  if (answer.status === 206 && options.paginate === 'none') notes.push(part)
   const found = recordsOf(api, where, answer, body, options, notes)
   const failed = failureBeside(body, found.at)
   if (failed !== undefined && found.records.length === 0)

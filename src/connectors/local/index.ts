@@ -16,10 +16,11 @@ export const local = defineConnector({
   capabilities: DROP_CAPABILITIES,
   declared: ({ schema }) => schema,
   types: FILE_TYPES,
-  source: ({ url }, { name, baseDir }) =>
+  source: ({ url }, { name, baseDir, extracts }) =>
     new DropSource({
       module: moduleBeside(import.meta.url, 'lane'),
       access: { name, folder: folderOf(url, baseDir) },
       openStore: access => new LocalStore(access),
+      extracts,
     }),
 })

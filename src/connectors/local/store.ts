@@ -52,10 +52,15 @@ export class LocalStore implements DropStore {
 
   async *list(folder: string, deep: boolean): AsyncIterable<Entry> {
     const below = join(this.folder, folder)
-    const names: { name: string; isFolder: boolean; isLink: boolean }[] = []
+    const names: { name: string; isFolder: boolean; isLink: boolean; isFile: boolean }[] = []
     try {
       for await (const found of await opendir(below))
-        names.push({ name: found.name, isFolder: found.isDirectory(), isLink: found.isSymbolicLink() })
+        names.push({
+          name: found.name,
+          isFolder: found.isDirectory(),
+          isLink: found.isSymbolicLink(),
+          isFile: found.isFile(),
+        })
     } catch (cause) {
       if (isMissing(cause)) return
       throw this.failed(folder, cause)
@@ -66,7 +71,7 @@ export class LocalStore implements DropStore {
       const facts = await Promise.all(
         some.map(({ name, isFolder }) => (isFolder ? undefined : this.stat(within(name)))),
       )
-      for (const [index, { name, isFolder, isLink }] of some.entries()) {
+      for (const [index, { name, isFolder, isLink, isFile }] of some.entries()) {
         const [path, entry] = [within(name), facts[index]]
         if (isFolder) {
           if (deep) yield* this.list(path, true)
@@ -74,6 +79,8 @@ export class LocalStore implements DropStore {
         } else if (entry) yield entry
         else if (isLink)
           yield (await isThere(join(below, name))) ? PASSED.linkedFolder(path) : PASSED.brokenLink(path)
+        // A file that is no longer there is none.
+        else if (!isFile) yield PASSED.other(path)
       }
     }
   }
@@ -122,11 +129,12 @@ export class LocalStore implements DropStore {
     return join(this.folder, name)
   }
 
-  async move(entry: Entry, to: string): Promise<void> {
+  async move(entry: Entry, to: string): Promise<boolean> {
     const path = this.path({ name: to })
     try {
       await mkdir(dirname(path), { recursive: true })
       await rename(this.path(entry), path)
+      return true
     } catch (cause) {
       throw this.failed(entry.name, cause)
     }

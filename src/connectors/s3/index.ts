@@ -16,10 +16,11 @@ export const s3 = defineConnector({
   declared: ({ schema }) => schema,
   types: [],
   check: (config, { name, baseDir }) => void s3Access(config, `connections.${name}`, baseDir),
-  source: (config, { name, baseDir }) =>
+  source: (config, { name, baseDir, extracts }) =>
     new DropSource({
       module: moduleBeside(import.meta.url, 'lane'),
       access: s3Access(config, name, baseDir),
       openStore: access => new S3Store(access),
+      extracts,
     }),
 })

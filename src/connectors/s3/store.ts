@@ -46,13 +46,24 @@ export class S3Store implements DropStore {
     }
   }
 
-  /** S3 has no rename: copied, then removed. */
-  async move(entry: Entry, to: string): Promise<void> {
-    await this.client.copy(
-      { key: entry.name, size: entry.size, etag: entry.etag ?? '', mtime: entry.mtime },
-      to,
-    )
-    await this.client.remove(entry.name)
+  /** S3 has no rename: copied, then removed, unless it was overwritten meanwhile. */
+  async move(entry: Entry, to: string): Promise<boolean> {
+    const { name, size, etag = '', mtime } = entry
+    try {
+      await this.client.copy({ key: name, size, etag, mtime }, to)
+    } catch (cause) {
+      const isConflict = cause instanceof EngineError && cause.code === 'RUN_CONFLICT'
+      if (isConflict && (await this.isOverwritten(entry))) return false
+      throw cause
+    }
+    if (await this.isOverwritten(entry)) return false
+    await this.client.remove(name)
+    return true
+  }
+
+  private async isOverwritten({ name, etag = '' }: Entry): Promise<boolean> {
+    const now = await this.client.head(name)
+    return now !== undefined && now.etag !== etag
   }
 
   remove(name: string): Promise<void> {

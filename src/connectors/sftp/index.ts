@@ -49,6 +49,7 @@ export const sftp = defineConnector({
       module: moduleBeside(import.meta.url, 'lane'),
       access: sftpAccess(config, context),
       openStore: access => new SftpStore(access),
+      extracts: context.extracts,
     }),
 })
 

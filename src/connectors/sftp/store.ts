@@ -7,6 +7,10 @@ import { Session, type SftpAccess } from './session.ts'
 
 /** Bytes asked for at a time: with what frames them, the answer must stay below the 256 KiB that the library takes. */
 const READ_BYTES = 255 * 1024
+/** Things of a listing whose kind is asked for at a time. */
+const AT_ONCE = 8
+/** The line of a file, a folder or a link in a listing as ls has it; other servers write what they like. */
+const LS_LINE = /^[-dl]([-r][-w][-xsStT]){3}/
 
 /** Files of a folder on an SFTP server. */
 export class SftpStore implements DropStore {
@@ -37,17 +41,32 @@ export class SftpStore implements DropStore {
       this.session.use(folder, client => client.list(this.at(folder))),
     )
     if (found?.length === 0) await this.refuseUnseen(folder)
-    for (const { name, type, size, modifyTime } of found ?? []) {
-      const path = folder === '' ? name : `${folder}/${name}`
-      if (leadsOut(name) || name.includes('/'))
-        yield { name: path, size: 0, mtime: 0, refused: 'leads out of the drop' }
-      else if (type === 'd') {
-        if (deep) yield* this.list(path, true)
-        else yield PASSED.folder(path)
-      } else if (type === 'l') {
-        yield await this.linked(path)
-      } else if (type === '-') yield { name: path, size, mtime: modifyTime }
+    const within = (name: string) => (folder === '' ? name : `${folder}/${name}`)
+    for (const { name } of found?.filter(({ name }) => isOutside(name)) ?? [])
+      yield { name: within(name), size: 0, mtime: 0, refused: 'leads out of the drop' }
+    const own = found?.filter(({ name }) => !isOutside(name)) ?? []
+    for (let at = 0; at < own.length; at += AT_ONCE) {
+      const some = own.slice(at, at + AT_ONCE)
+      const kinds = await Promise.all(some.map(facts => this.kindOf(within(facts.name), facts)))
+      for (const [index, { name, size, modifyTime }] of some.entries()) {
+        const [path, kind] = [within(name), kinds[index]]
+        if (kind === 'd') {
+          if (deep) yield* this.list(path, true)
+          else yield PASSED.folder(path)
+        } else if (kind === 'l') yield await this.linked(path)
+        else if (kind === '-') yield { name: path, size, mtime: modifyTime }
+        else if (kind === 'other') yield PASSED.other(path)
+      }
     }
+  }
+
+  /** What a listing shows under a name: by its line, or by asking for it; undefined where it is gone. */
+  private async kindOf(path: string, listed: object): Promise<'-' | 'd' | 'l' | 'other' | undefined> {
+    const { longname = '' } = listed as { longname?: string }
+    if (LS_LINE.test(longname)) return longname[0] as '-' | 'd' | 'l'
+    const kind = await this.session.use(path, client => client.exists(this.at(path)))
+    if (kind !== false) return kind as '-' | 'd' | 'l'
+    return (await this.isThere(path)) ? 'other' : undefined
   }
 
   /** Fails where a folder seems empty since its files may not be looked at: servers leave such out of a listing. */
@@ -80,10 +99,12 @@ export class SftpStore implements DropStore {
   private async linked(name: string): Promise<Entry> {
     const entry = await this.stat(name)
     if (entry) return entry
-    const there = await unless('TABLE_MISSING', () =>
-      this.session.use(name, client => client.stat(this.at(name))),
-    )
-    return there ? PASSED.linkedFolder(name) : PASSED.brokenLink(name)
+    return (await this.isThere(name)) ? PASSED.linkedFolder(name) : PASSED.brokenLink(name)
+  }
+
+  private async isThere(name: string): Promise<boolean> {
+    const stat = () => this.session.use(name, client => client.stat(this.at(name)))
+    return (await unless('TABLE_MISSING', stat)) !== undefined
   }
 
   async read(entry: Entry, from: number, to: number): Promise<Readable> {
@@ -97,12 +118,13 @@ export class SftpStore implements DropStore {
     return Readable.from(this.told(entry.name, stream), { objectMode: false, highWaterMark: 1024 * 1024 })
   }
 
-  async move(entry: Entry, to: string): Promise<void> {
+  async move(entry: Entry, to: string): Promise<boolean> {
     const path = this.at(to)
     await this.session.use(entry.name, async client => {
       await this.ensureFolder(client, posix.dirname(path))
       await client.rename(this.at(entry.name), path)
     })
+    return true
   }
 
   /** Makes a folder and those above it, once for all that want it at the same time. */
@@ -149,6 +171,8 @@ export class SftpStore implements DropStore {
     }
   }
 }
+
+const isOutside = (name: string) => leadsOut(name) || name.includes('/')
 
 async function makeFolder(client: Client, folder: string): Promise<void> {
   if ((await client.exists(folder)) === 'd') return

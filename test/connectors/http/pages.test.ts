@@ -196,6 +196,38 @@ test('what is left after a chunk is enough to go on, and holds none of the conne
   assert.deepEqual(asked, ['?api_key=hush', '?page=2&api_key=hush', '?page=3&api_key=hush'])
 })
 
+test('what the URL and the path ask with, also more than once, is asked for on every page', async () => {
+  for (const [query, path, then] of [
+    ['a=1&status=open&status=paid', '/payments', 'a=1&status=open&status=paid'],
+    ['expand%5B%5D=x&expand%5B%5D=y', '/payments', 'expand%5B%5D=x&expand%5B%5D=y'],
+    ['status=open', '/payments?status=paid', 'status=open&status=paid'],
+    ['page=1', '/payments', ''],
+  ] as const)
+    for (const repeats of [true, false])
+      for (const paginate of ['next', 'link']) {
+        const asked: string[] = []
+        await serving(
+          (_request, url, response) => {
+            const number = Number(url.searchParams.get('page') ?? 1)
+            url.searchParams.delete('page')
+            asked.push(url.search.slice(1))
+            const own = repeats
+              ? url.searchParams
+              : new URLSearchParams(path.split('?')[1] && url.searchParams)
+            own.append('page', String(number + 1))
+            const next = number < 3 ? `${url.pathname}?${own}` : null
+            if (next) response.setHeader('link', `<${next}>; rel="next"`)
+            json(response, JSON.stringify({ data: page(number * 3 - 3, 3), next }))
+          },
+          async origin => {
+            const rows = await readFrom(`${origin}/v1?${query}`, { schema, extract: { path, paginate } })
+            assert.deepEqual(rows.flat(), all)
+          },
+        )
+        assert.deepEqual(asked, [then, then, then], `${query} ${path} ${repeats} ${paginate}`)
+      }
+})
+
 test('a secret that a next URL repeats is not in what is kept of it, however it is written', async () => {
   const token = 'se/cr+et ü'
   for (const written of [encodeURIComponent(token), new URLSearchParams({ t: token }).toString().slice(2)]) {

@@ -165,3 +165,56 @@ test('a run that goes on at a page of a list that has changed fails, and the nex
     },
   )
 })
+
+for (const type of ['TIMESTAMPTZ', 'BIGINT'])
+  test(`a row that changed before the rest was read is read by the next run: a watermark of ${type}`, async () => {
+    const base = type === 'BIGINT' ? 5 : Date.now() - 3600_000
+    const written = (at: number) => (type === 'BIGINT' ? at : new Date(at).toISOString())
+    const rows = page(0, PAGES * SIZE).map(({ id }) => ({ id, changed: base + id }))
+    const since: (string | null)[] = []
+    let broken = true
+    await serving(
+      (_request, url, response) => {
+        const number = numberOf(url) ?? 1
+        if (number === 1 && url.searchParams.has('limit')) since.push(url.searchParams.get('since'))
+        if (number === 4 && broken) return void json(response, '{}', 500)
+        const records = rows.slice((number - 1) * SIZE, number * SIZE)
+        const data = records.map(({ id, changed }) => ({ id, changed: written(changed) }))
+        json(response, JSON.stringify({ data }))
+      },
+      async origin => {
+        const folder = context(`changed_${type}`, origin, 'paginate: page', SIZE)
+        const file = join(folder, 'job', 'job.yaml')
+        const text = readFileSync(file, 'utf8')
+          .replace('schema: { id: BIGINT }', `schema: { id: BIGINT, changed: ${type} }`)
+          .replace('key: id }', 'key: id, incremental: { column: changed, param: since } }')
+        writeFileSync(file, text)
+        if (type === 'BIGINT') {
+          broken = false
+          const before = await run(folder)
+          assert.equal(before.code, 0, before.output)
+          broken = true
+        }
+        const failed = await run(folder)
+        assert.equal(failed.code, 75, failed.output)
+        // Of a page that was read, and then of one that was not.
+        const change = type === 'BIGINT' ? 1000 : Date.now()
+        rows[7]!.changed = change
+        rows.at(-1)!.changed = change + 1
+        broken = false
+        await delay(5)
+        const again = await run(folder, ['resume'])
+        assert.equal(again.code, 0, again.output)
+        assert.match(again.output, /goes on after 15 rows/)
+        if (type === 'BIGINT') assert.match(again.output, /the watermark stays 44/)
+        since.length = 0
+        const next = await run(folder)
+        assert.equal(next.code, 0, next.output)
+        const [asked] = since
+        assert.ok(
+          type === 'BIGINT' ? Number(asked) <= change : Date.parse(asked!) <= change,
+          `${asked}, ${written(change)}`,
+        )
+      },
+    )
+  })

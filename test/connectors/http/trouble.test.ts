@@ -48,6 +48,8 @@ test('status codes: refused, retried, abandoned', async () => {
     [403, 'AUTH_FAILED'],
     [404, 'RESPONSE_INVALID'],
     [410, 'RESPONSE_INVALID'],
+    [201, 'RESPONSE_INVALID'],
+    [207, 'RESPONSE_INVALID'],
   ] as const)
     await assert.rejects(
       read((_request, _url, response) => json(response, '{}', status), { schema }),
@@ -86,6 +88,7 @@ test('status codes: refused, retried, abandoned', async () => {
 test('answers that pass are waited for, each by what it says of when', async () => {
   const soon = () => String(Math.ceil(Date.now() / 1000) + 1)
   for (const [status, headers] of [
+    [202, { 'retry-after': '0' }],
     [408, {}],
     [423, {}],
     [425, {}],
@@ -127,6 +130,39 @@ test('answers that pass are waited for, each by what it says of when', async () 
     ({ code, hint }: { code?: string; hint?: string }) =>
       code === 'CONNECTION_FAILED' && /a pause of 1[78]\d\d s/.test(hint!),
   )
+})
+
+test('a page that is still to be made is no end of a list', async () => {
+  for (const text of ['', '{}', '{"data":[]}'])
+    await assert.rejects(
+      read(
+        (_request, url, response) =>
+          url.searchParams.get('page') === '2'
+            ? response.writeHead(202, { 'retry-after': '0' }).end(text)
+            : json(response, good),
+        { schema, extract: { paginate: 'page' }, config: { attempts: 2 } },
+      ),
+      { code: 'CONNECTION_FAILED', message: /status 202.*, 2 times$/, hint: /resume the run later/ },
+    )
+  for (const status of [200, 203])
+    await assert.rejects(
+      read((_request, _url, response) => response.writeHead(status).end(), { schema }),
+      { code: 'RESPONSE_INVALID', message: /the answer is not JSON/ },
+    )
+})
+
+test('a part of a list is a page, or refused where the job asks for no other, or told where it says that it is all', async () => {
+  const part: Handler = (_request, url, response) =>
+    json(response, url.searchParams.get('page') === '2' ? '{"data":[]}' : good, 206)
+  assert.deepEqual(await read(part, { schema, extract: { paginate: 'page' } }), [['7']])
+  await assert.rejects(read(part, { schema }), {
+    code: 'RESPONSE_INVALID',
+    message: /206 .* part of the list/,
+  })
+  const notes: string[] = []
+  const note = (text: string) => notes.push(text)
+  assert.deepEqual(await read(part, { schema, extract: { paginate: 'none' }, note }), [['7']])
+  assert.match(notes.join(), /206 .* part of the list/)
 })
 
 test('an answer that stops halfway, is shorter or longer than it says, or dribbles', async () => {
