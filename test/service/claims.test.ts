@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { EngineError } from '../../engine/errors.ts'
 import type { Metadata } from '../../src/metadata/metadata.ts'
+import type { RunRecord } from '../../src/metadata/runs.ts'
 import { intervalsBetween } from '../../src/schedule/due.ts'
 import { backfill } from '../../src/service/backfill.ts'
 import type { ScheduledJob } from '../../src/service/job.ts'
@@ -28,7 +29,48 @@ async function backfillThird(metadata: Metadata, job: ScheduledJob, start: Runne
   return { code, notes }
 }
 
+/** Ends a run with success. */
+function succeed(metadata: Metadata, { run, fence, job, run_at: runAt }: RunRecord): Promise<string[]> {
+  const nothing = { records: 0, seconds: 0, syncPoints: [], error: undefined }
+  return metadata.endRun({ ...nothing, run, fence, job, status: 'SUCCESS', runAt })
+}
+
 overBoth(fresh => {
+  test('the interval of a stopped run that somebody resumes is his: it is run by nobody else, and not again', async () => {
+    const j = job('j', { cron: daily(), catchup: false })
+    const { metadata, runner, tick, states } = await nights(fresh(), [j])
+    await tick()
+    const stopped = new EngineError('INTERRUPTED', 'stopped on request')
+    const { run } = runner.active.get('j 03')!
+    await runner.end('j 03', 'FAILED', stopped)
+    assert.deepEqual(await states('j'), ['03 WAITING'])
+    // Taken, by a process that is late.
+    const [claim] = await metadata.intervals.take(await metadata.intervals.list('j', 1))
+    const resumed = (await metadata.reopen((await metadata.run(run))!, 'elsewhere:1:'))!
+    assert.deepEqual(await states('j'), ['03 RUNNING'])
+    assert.equal(await metadata.intervals.letGo(claim!), false)
+    await tick()
+    await succeed(metadata, resumed)
+    await tick()
+    assert.deepEqual([await states('j'), runner.begun], [['03 SUCCESS'], ['j 03']])
+  })
+
+  test('what a backfill takes and gives back while its failed run is resumed is done when that is', async () => {
+    const j = job('j', { cron: daily(), catchup: false })
+    for (const isGivenBack of [true, false]) {
+      const { metadata, runner, tick, states } = await nights(fresh(), [j])
+      await tick()
+      const { run } = runner.active.get('j 03')!
+      await runner.end('j 03', 'FAILED', new EngineError('DATA_INVALID', 'bad'))
+      const resumed = (await metadata.reopen((await metadata.run(run))!, 'elsewhere:1:'))!
+      const [claim] = await metadata.intervals.take(await metadata.intervals.list('j', 1))
+      if (isGivenBack) await metadata.intervals.letGo(claim!)
+      await succeed(metadata, resumed)
+      await tick()
+      assert.deepEqual([await states('j'), runner.begun], [['03 SUCCESS'], ['j 03']])
+    }
+  })
+
   test('a claim whose run did not begin is taken over; the late run is refused', async () => {
     const j = job('j', { cron: daily(), catchup: false })
     const { metadata, runner, tick, wall, scheduler } = await nights(fresh(), [j])
