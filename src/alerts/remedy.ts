@@ -53,10 +53,10 @@ export function remedy(place: CommandPlace, error: unknown, failed?: FailedRun):
   return again
 }
 
-/** The data interval of a run that `trigger` made: those of events are of no cron. */
+/** The data interval of a run that `trigger` made: those of events and of other jobs are of no cron. */
 export const runInterval = (start: string, trigger: RunRecord['trigger']) => ({
   start,
-  isPlanned: trigger !== 'event',
+  isPlanned: trigger !== 'event' && trigger !== 'after',
 })
 
 /** The command that runs one data interval, or all from one to a last. */

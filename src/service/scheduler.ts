@@ -290,7 +290,7 @@ export class Scheduler {
     log.info(about, 'run begins')
     const ended = async () => {
       try {
-        const code = await runner.start({ job, claim, end, trigger: job.cron ? 'schedule' : 'event' })
+        const code = await runner.start({ job, claim, end, trigger: triggerOf(job) })
         log.info({ ...about, code }, 'run ended')
         // It has begun and ended, and so has the interval.
         if (code === EXIT.ok) return
@@ -340,6 +340,9 @@ export class Scheduler {
     void this.options.alerts?.gaveUp(job, { run: record.run, isBegun, interval }, error)
   }
 }
+
+const triggerOf = ({ cron, files, follow }: ScheduledJob) =>
+  cron ? 'schedule' : files || follow ? 'event' : 'after'
 
 function countBy(intervals: { job: string }[]): Map<string, number> {
   const counts = new Map<string, number>()

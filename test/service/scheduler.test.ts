@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { EngineError } from '../../engine/errors.ts'
 import type { Metadata } from '../../src/metadata/metadata.ts'
 import { setPools } from '../../src/metadata/pools.ts'
+import { forgetRun } from '../../src/metadata/retention.ts'
 import { Cron } from '../../src/schedule/cron.ts'
 import { intervalsBetween } from '../../src/schedule/due.ts'
 import { backfill } from '../../src/service/backfill.ts'
@@ -133,6 +134,28 @@ overBoth(fresh => {
     clock.move(24 * 3_600_000)
     await tick()
     assert.deepEqual(runner.begun.slice(7), ['load 04'])
+  })
+
+  test('a follower runs no night again whose run was forgotten', async () => {
+    const jobs = [
+      job('load', { cron: daily(), start, maxActiveRuns: 3 }),
+      job('follows', { after: ['load'], start }),
+      job('latest', { after: ['load'], catchup: false }),
+    ]
+    const { runner, tick, metadata, scheduler, one } = await nights(fresh(), jobs)
+    await tick()
+    for (const n of ['01', '02', '03']) await runner.end(`load ${n}`)
+    await tick()
+    await runner.end('latest 03')
+    for (const n of ['01', '02', '03']) {
+      await tick()
+      await runner.end(`follows ${n}`)
+    }
+    const begun = runner.begun.length
+    for (const { run } of await metadata.runs(99)) await forgetRun(metadata.database, run)
+    await one.stop()
+    await tick(scheduler('there:2:'))
+    assert.deepEqual(runner.begun.slice(begun), [])
   })
 
   test('a follower also gets the night that succeeds late', async () => {

@@ -135,7 +135,7 @@ test('serve runs what is due and what follows it; a second one takes over from a
   assert.deepEqual(runs.map(({ job, status, trigger }) => `${job} ${status} ${trigger}`).sort(), [
     'arrivals SUCCESS event',
     ...Array(2).fill('nightly SUCCESS schedule'),
-    ...Array(2).fill('report SUCCESS event'),
+    ...Array(2).fill('report SUCCESS after'),
   ])
   for (const { run_at, interval_end } of runs) assert.equal(run_at, interval_end)
   const listed = await at.cli('intervals', 'nightly', '--limit', '2')
