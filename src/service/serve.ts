@@ -1,7 +1,6 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../../engine/contracts/tasks.ts'
 import { errorData } from '../../engine/errors.ts'
-import { counted } from '../../engine/plural.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { collectGarbage } from '../runs/gc.ts'
 import { ask } from '../util/ask.ts'
@@ -17,6 +16,7 @@ import { outlookOf } from './outlook.ts'
 import { Pace } from './pace.ts'
 import type { Runner } from './runner.ts'
 import { Scheduler, type SchedulerFacts } from './scheduler.ts'
+import { troublesOf } from './trouble.ts'
 
 export interface ServeOptions {
   catalog: Catalog
@@ -108,10 +108,11 @@ export async function serve(options: ServeOptions): Promise<void> {
   const logs = new LogWatch({ metadata, log, sweep })
   let turned = performance.now()
   let trouble: string | undefined
+  const troubles = () => troublesOf(catalog, scheduler.facts)
   const machine = new Machine()
   const server = await options.listen({
     facts: () => scheduler.facts,
-    trouble: () => trouble ?? troubleOf(catalog, scheduler),
+    trouble: () => trouble ?? (troubles().join('\n') || undefined),
     isAlive: () => performance.now() - turned < HANGS,
     metrics: () =>
       metricsText({
@@ -119,6 +120,7 @@ export async function serve(options: ServeOptions): Promise<void> {
         clock,
         machine,
         scheduler: scheduler.facts,
+        troubles: troubles().length,
         waiting: logs.waiting(),
         kept: kept.logs,
         jobs: catalog.jobs.keys(),
@@ -150,7 +152,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       await logs.look(catalog.jobs, scheduler.facts.leads)
       await sizes.maybe()
       trouble = undefined
-      if (!troubleOf(catalog, scheduler)) await beats.maybe()
+      if (troubles().length === 0) await beats.maybe()
     } catch (error) {
       // The store may be back at the next round; what was begun goes on without us.
       const { code, message } = errorData(error)
@@ -182,26 +184,6 @@ async function outlooks(catalog: Catalog, metadata: Metadata, clock: Clock): Pro
   for (const job of catalog.jobs.values())
     lines.push(await outlookOf(job, metadata.intervals, paused.has(job.name), clock.now()))
   return lines
-}
-
-/** What keeps runs from being begun that should be. */
-function troubleOf(catalog: Catalog, scheduler: Scheduler): string | undefined {
-  const jobs = [...catalog.jobs.values()]
-  if (jobs.length === 0) return 'no job can be used: see the log'
-  const lines = [
-    ...jobs
-      .filter(({ broken }) => broken !== undefined)
-      .map(({ name }) => `${name}: its files cannot be used: see the log`),
-    ...[...scheduler.facts.blocked].map(
-      ([job, { reason, since, waiting }]) =>
-        `${job}: ${counted(waiting, 'data interval')} ${waiting === 1 ? 'waits' : 'wait'} since ${since}: ${reason}`,
-    ),
-    ...[...scheduler.facts.ahead].map(
-      ([job, end]) =>
-        `${job}: nothing is planned before ${end.toISOString()}, which was planned while a clock was ahead`,
-    ),
-  ]
-  return lines.length > 0 ? lines.join('\n') : undefined
 }
 
 /** Asks the heartbeat's URL; what fails there is somebody else's to tell, and ours to note. */

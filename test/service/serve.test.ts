@@ -223,6 +223,12 @@ test('a folder without jobs, and a job that cannot be used', async t => {
   const { child, ask } = await at.serve()
   assert.equal((await ask('/healthz')).status, 200)
   assert.match(at.log(), /expected a cron expression of 5 fields that comes true/)
+  assert.deepEqual(await ask('/readyz'), {
+    status: 503,
+    text: 'bad: its files cannot be used: see the log\n',
+  })
+  assert.match((await ask('/metrics')).text, /^nightfreight_service_troubles 1$/m)
+  assert.match((await ask('/jobs')).text, /<td>cannot be used<\/td>/)
   child.kill('SIGTERM')
   assert.deepEqual(await once(child, 'exit'), [0, null])
 })

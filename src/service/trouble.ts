@@ -1,0 +1,22 @@
+import { counted } from '../../engine/plural.ts'
+import type { Catalog } from './catalog.ts'
+import type { SchedulerFacts } from './scheduler.ts'
+
+/** What keeps runs from being begun that should be, a line each. */
+export function troublesOf(
+  { jobs, failures }: Pick<Catalog, 'jobs' | 'failures'>,
+  { blocked, ahead }: SchedulerFacts,
+): string[] {
+  return [
+    ...(jobs.size === 0 ? ['no job can be used: see the log'] : []),
+    ...failures.map(({ name }) => `${name}: its files cannot be used: see the log`),
+    ...[...blocked].map(
+      ([job, { reason, since, waiting }]) =>
+        `${job}: ${counted(waiting, 'data interval')} ${waiting === 1 ? 'waits' : 'wait'} since ${since}: ${reason}`,
+    ),
+    ...[...ahead].map(
+      ([job, end]) =>
+        `${job}: nothing is planned before ${end.toISOString()}, which was planned while a clock was ahead`,
+    ),
+  ]
+}
