@@ -257,11 +257,12 @@ export class Intervals {
     return row?.first ?? undefined
   }
 
-  /** Runs without an interval that are active: of people, mostly. */
+  /** Runs that are active and that no interval which runs has: of people, mostly. */
   others(): Promise<{ job: string; owner: string; expires_at: string | null }[]> {
     return this.database.all(
       `SELECT r.job, r.owner, l.expires_at FROM runs r LEFT JOIN leases l ON l.name = 'run/' || r.run
-       WHERE r.status = 'RUNNING' AND r.interval_start IS NULL`,
+       WHERE r.status = 'RUNNING' AND NOT EXISTS (SELECT 1 FROM intervals i WHERE i.job = r.job
+         AND i.interval_start = r.interval_start AND i.run = r.run AND i.state = 'RUNNING')`,
     )
   }
 

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import type { EngineError } from '../../engine/errors.ts'
 import { counted } from '../../engine/plural.ts'
 import type { AlertWorld } from '../alerts/alerts.ts'
@@ -19,6 +20,7 @@ import { megabytes } from '../util/units.ts'
 import type { Blocked } from './dependencies.ts'
 import type { ScheduledJob } from './job.ts'
 import type { Missed } from './planner.ts'
+import type { FailedStarts } from './starts.ts'
 
 /** Milliseconds in which one thing is told once; how often it is sent after that, the job's `repeat_after` says. */
 const REPEAT_MS = 600_000
@@ -52,6 +54,17 @@ export class ServiceAlerts {
       what: `${counted(waiting, 'data interval')} ${waiting === 1 ? 'waits' : 'wait'} since ${since}: ${reason}. Nothing is run until that has succeeded.`,
       // A run by hand settles intervals that are of no schedule of the job's own.
       command: cron ? backfillOf(place, failed) : remedy(place, undefined),
+    })
+  }
+
+  /** A run of a job is started again and again, and does not begin. */
+  stuck({ name, folder, cron }: ScheduledJob, { start, since, reason }: FailedStarts): Promise<void> {
+    const place = this.placeOf(folder)
+    return this.tellOf(name, place, {
+      cause: 'start',
+      title: `${name}: its run does not begin`,
+      what: `Since ${since.toISOString()} each start of the data interval ${start} has led to no run: ${reason}. It is tried again; ${join(place.home, 'runs.log')} has what its process said.`,
+      command: cron ? backfillOf(place, start) : remedy(place, undefined),
     })
   }
 

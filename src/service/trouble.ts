@@ -5,7 +5,7 @@ import type { SchedulerFacts } from './scheduler.ts'
 /** What keeps runs from being begun that should be, a line each. */
 export function troublesOf(
   { jobs, failures }: Pick<Catalog, 'jobs' | 'failures'>,
-  { blocked, ahead }: SchedulerFacts,
+  { blocked, ahead, stuck }: SchedulerFacts,
 ): string[] {
   return [
     ...(jobs.size === 0 ? ['no job can be used: see the log'] : []),
@@ -17,6 +17,10 @@ export function troublesOf(
     ...[...ahead].map(
       ([job, end]) =>
         `${job}: nothing is planned before ${end.toISOString()}, which was planned while a clock was ahead`,
+    ),
+    ...stuck.map(
+      ({ job, start, since, count }) =>
+        `${job}: the run of ${start} does not begin, ${counted(count, 'start')} since ${since.toISOString()}: see the log and runs.log`,
     ),
   ]
 }
