@@ -67,6 +67,9 @@ export const backfillOf = (place: CommandPlace, start: string, last = start): st
 export const fullRefreshOf = ({ folder, ...place }: CommandPlace): string =>
   typed({ folder, ...place }, 'run', shellWord(folder), '--full-refresh')
 
+/** The command that says what is missing of a job's connections. */
+export const doctorOf = (place: CommandPlace): string => typed(place, 'doctor', shellWord(place.folder))
+
 /** The command that shows a run, or a job's latest. */
 export const statusOf = (place: CommandPlace, of: string): string => typed(place, 'status', of)
 

@@ -6,6 +6,7 @@ import { Alerts } from '../alerts/alerts.ts'
 import {
   backfillOf,
   type CommandPlace,
+  doctorOf,
   type FailedRun,
   fullRefreshOf,
   intervalsOf,
@@ -65,6 +66,17 @@ export class ServiceAlerts {
       title: `${name}: its run does not begin`,
       what: `Since ${since.toISOString()} each start of the data interval ${start} has led to no run: ${reason}. It is tried again; ${join(place.home, 'runs.log')} has what its process said.`,
       command: cron ? backfillOf(place, start) : remedy(place, undefined),
+    })
+  }
+
+  /** A folder whose files are to start a job cannot be read: what arrives there starts nothing. */
+  unseen({ name, folder }: ScheduledJob, { message, hint }: EngineError): Promise<void> {
+    const place = this.placeOf(folder)
+    return this.tellOf(name, place, {
+      cause: 'files',
+      title: `${name}: files that are to start it cannot be seen`,
+      what: `${message}. What arrives there starts no run.${hint ? ` ${hint}` : ''}`,
+      command: doctorOf(place),
     })
   }
 

@@ -71,12 +71,10 @@ const BEAT_MS = 5_000
 /** Plans and starts runs until it is told to stop. */
 export async function serve(options: ServeOptions): Promise<void> {
   const { catalog, metadata, clock, runner, owner, slots, log, signal, tick = 1_000 } = options
-  const wrong = (where: string, error: unknown) =>
-    log.error({ where, error: errorData(error) }, 'a job cannot be used')
   const { home, env } = options
   const alerts = new ServiceAlerts({ database: metadata.database, clock, log, home, env })
   const unusable = (job: string, folder: string, error: unknown) => {
-    wrong(folder, error)
+    log.error({ where: folder, error: errorData(error) }, 'a job cannot be used')
     void alerts.unusable(job, folder, error)
   }
   const outlook: string[] = []
@@ -108,7 +106,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const logs = new LogWatch({ metadata, log, sweep })
   let turned = performance.now()
   let trouble: string | undefined
-  const troubles = () => troublesOf(catalog, scheduler.facts)
+  const troubles = () => troublesOf(catalog, scheduler.facts, files.unseen)
   const machine = new Machine()
   const server = await options.listen({
     facts: () => scheduler.facts,
@@ -128,7 +126,16 @@ export async function serve(options: ServeOptions): Promise<void> {
     machine,
   })
   options.ready(server.port, outlook)
-  const looks = every(LOOK, () => files.look(catalog.jobs.values(), wrong))
+  const looks = every(LOOK, async () => {
+    const before = files.unseen
+    await files.look(catalog.jobs.values())
+    for (const [name, error] of files.unseen) {
+      const job = catalog.jobs.get(name)
+      if (before.get(name)?.message !== error.message)
+        log.error({ job: name, error: errorData(error) }, 'its files cannot be seen')
+      if (job) void alerts.unseen(job, error)
+    }
+  })
   // Beside the rounds, which many jobs must not hold up.
   let reading: Promise<void> | undefined
   const reloads = every(RELOAD, async () => {

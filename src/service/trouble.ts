@@ -1,11 +1,13 @@
 import { counted } from '../../engine/plural.ts'
 import type { Catalog } from './catalog.ts'
+import type { FileWatch } from './files.ts'
 import type { SchedulerFacts } from './scheduler.ts'
 
 /** What keeps runs from being begun that should be, a line each. */
 export function troublesOf(
   { jobs, failures }: Pick<Catalog, 'jobs' | 'failures'>,
   { blocked, ahead, stuck }: SchedulerFacts,
+  unseen: FileWatch['unseen'],
 ): string[] {
   return [
     ...(jobs.size === 0 ? ['no job can be used: see the log'] : []),
@@ -22,5 +24,6 @@ export function troublesOf(
       ({ job, start, since, count }) =>
         `${job}: the run of ${start} does not begin, ${counted(count, 'start')} since ${since.toISOString()}: see the log and runs.log`,
     ),
+    ...[...unseen.keys()].map(job => `${job}: files that are to start it cannot be seen: see the log`),
   ]
 }

@@ -204,7 +204,10 @@ overBoth(fresh => {
     const jobs = [job('j', { files })]
     const { metadata, runner, tick, states, clock } = await nights(place, jobs)
     const watch = new FileWatch(metadata.triggers)
-    const look = () => watch.look(jobs, (_, error) => assert.fail(String(error)))
+    const look = async () => {
+      await watch.look(jobs)
+      assert.deepEqual([...watch.unseen], [])
+    }
     writeFileSync(join(folder, 'a.csv'), 'half')
     writeFileSync(join(folder, 'other.txt'), '')
     await look()
@@ -221,7 +224,7 @@ overBoth(fresh => {
     await runner.end('j 04')
     await look()
     // A scheduler that begins anew sees the same files.
-    await new FileWatch(metadata.triggers).look(jobs, () => {})
+    await new FileWatch(metadata.triggers).look(jobs)
     clock.move(1000)
     await tick()
     assert.equal(runner.begun.length, 1)
