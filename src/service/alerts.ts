@@ -17,6 +17,7 @@ import { readAlertsAlone } from '../config/alertsAlone.ts'
 import type { LimitedLog } from '../runs/changeLogs.ts'
 import type { Alert } from '../spec/alert.ts'
 import { siteOf } from '../util/site.ts'
+import { someOf } from '../util/someOf.ts'
 import { megabytes } from '../util/units.ts'
 import type { Blocked } from './dependencies.ts'
 import type { ScheduledJob } from './job.ts'
@@ -77,6 +78,17 @@ export class ServiceAlerts {
       title: `${name}: files that are to start it cannot be seen`,
       what: `${message}. What arrives there starts no run.${hint ? ` ${hint}` : ''}`,
       command: doctorOf(place),
+    })
+  }
+
+  /** Jobs of this service that the one which leads does not have. */
+  unserved({ name, folder }: ScheduledJob, jobs: readonly string[], leader: string): Promise<void> {
+    const place = this.placeOf(folder)
+    return this.tellOf(name, place, {
+      cause: 'not served',
+      title: `${name}: no service begins its runs`,
+      what: `Of services on one store only one begins runs, and the one that leads now (${leader}) does not have ${someOf(jobs)}. Start all of them with the same folders, or give each a store of its own.`,
+      command: intervalsOf(place, name),
     })
   }
 

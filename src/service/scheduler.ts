@@ -15,10 +15,14 @@ import { Planner, SKEW } from './planner.ts'
 import type { Runner } from './runner.ts'
 import { byUrgency, FreeSlots } from './slots.ts'
 import { type FailedStarts, Starts } from './starts.ts'
+import { noteOf, Unserved } from './unserved.ts'
 import { keyOf, Waits } from './waits.ts'
 
 /** Told of what a person has to know. */
-export type SchedulerAlerts = Pick<ServiceAlerts, 'blocked' | 'missed' | 'ahead' | 'gaveUp' | 'stuck'>
+export type SchedulerAlerts = Pick<
+  ServiceAlerts,
+  'blocked' | 'missed' | 'ahead' | 'gaveUp' | 'stuck' | 'unserved'
+>
 
 export interface SchedulerOptions {
   metadata: Metadata
@@ -53,6 +57,8 @@ export interface SchedulerFacts {
   ahead: ReadonlyMap<string, Date>
   /** Intervals whose run is started again and again, and does not begin. */
   stuck: readonly FailedStarts[]
+  /** Jobs that the service which leads does not have: nobody begins their runs. */
+  unserved: readonly string[]
 }
 
 /** Within 30 s somebody else leads, also where nobody can see that the leader has died. */
@@ -70,10 +76,11 @@ export class Scheduler {
     Pick<SchedulerOptions, 'alerts' | 'freed' | 'pools'>
   private readonly waits: Waits
   private blocked = new Map<string, Blocked>()
-  private lead: { lease: Lease; planner: Planner; renewed: number } | undefined
+  private lead: { lease: Lease; planner: Planner; renewed: number; told?: string } | undefined
   private readonly mine = new Map<string, { claim: Claim; ended: Promise<void> }>()
   private readonly starts: Starts
   private stuck: readonly FailedStarts[] = []
+  private readonly unserved: Unserved
   private stopped = false
   /** Intervals by job. */
   private waiting: ReadonlyMap<string, number> = new Map()
@@ -81,6 +88,7 @@ export class Scheduler {
   constructor(options: SchedulerOptions) {
     this.options = { leadTime: LEAD_TIME, startTime: START_TIME, ...options }
     this.waits = new Waits(options.metadata.intervals)
+    this.unserved = new Unserved(options.log, options.alerts)
     this.starts = new Starts(() => options.metadata.intervals.now())
   }
 
@@ -93,6 +101,7 @@ export class Scheduler {
       blocked: this.lead ? this.blocked : new Map(),
       ahead: this.lead?.planner.ahead ?? new Map(),
       stuck: this.lead ? this.stuck : [],
+      unserved: this.lead ? [] : this.unserved.names,
     }
   }
 
@@ -119,7 +128,7 @@ export class Scheduler {
   }
 
   private async leads(): Promise<boolean> {
-    const { metadata, clock, owner, leadTime, log } = this.options
+    const { metadata, clock, owner, leadTime, log, jobs } = this.options
     const { leases, intervals, triggers } = metadata
     const now = intervals.now().getTime()
     if (this.lead) {
@@ -134,7 +143,10 @@ export class Scheduler {
     }
     const holder = await leases.holder(LEAD)
     const dead = holder && !isAlive(holder.owner) ? holder.owner : undefined
-    if (holder && dead === undefined) return false
+    if (holder && dead === undefined) {
+      this.unserved.look(jobs(), holder, intervals.now())
+      return false
+    }
     const lease = await leases.acquire(LEAD, owner, leadTime, dead)
     if (!lease) return false
     log.info({ fence: lease.fence }, 'this scheduler leads')
@@ -149,12 +161,16 @@ export class Scheduler {
     return true
   }
 
-  private async round({ lease, planner }: { lease: Lease; planner: Planner }): Promise<void> {
+  private async round(lead: NonNullable<typeof this.lead>): Promise<void> {
+    const { lease, planner } = lead
     const { metadata, jobs } = this.options
     const pauses = await metadata.pauses.list()
     const paused = pausedOf(pauses, 'job')
     const closed = pausedOf(pauses, 'pool')
     const known = jobs()
+    const note = noteOf(known)
+    if (lead.told !== note) await metadata.leases.tell(lease, note)
+    lead.told = note
     await planner.plan(known.values(), paused, this.waiting)
     const open = await metadata.intervals.open()
     const waiting = open.filter(({ state }) => state === 'WAITING')

@@ -1,4 +1,5 @@
 import { counted } from '../../engine/plural.ts'
+import { someOf } from '../util/someOf.ts'
 import type { Catalog } from './catalog.ts'
 import type { FileWatch } from './files.ts'
 import type { SchedulerFacts } from './scheduler.ts'
@@ -6,7 +7,7 @@ import type { SchedulerFacts } from './scheduler.ts'
 /** What keeps runs from being begun that should be, a line each. */
 export function troublesOf(
   { jobs, failures }: Pick<Catalog, 'jobs' | 'failures'>,
-  { blocked, ahead, stuck }: SchedulerFacts,
+  { blocked, ahead, stuck, unserved }: SchedulerFacts,
   unseen: FileWatch['unseen'],
 ): string[] {
   return [
@@ -24,6 +25,9 @@ export function troublesOf(
       ({ job, start, since, count }) =>
         `${job}: the run of ${start} does not begin, ${counted(count, 'start')} since ${since.toISOString()}: see the log and runs.log`,
     ),
+    ...(unserved.length > 0
+      ? [`${someOf(unserved)}: the service that leads on this store serves other folders: see the log`]
+      : []),
     ...[...unseen.keys()].map(job => `${job}: files that are to start it cannot be seen: see the log`),
   ]
 }

@@ -126,6 +126,43 @@ overBoth(fresh => {
     assert.deepEqual(await states('j'), ['01 SUCCESS', '02 RUNNING', '03 WAITING', '04 WAITING'])
   })
 
+  test('who stands by with jobs that the leader does not have tells of them until it has', async () => {
+    const told: string[] = []
+    const unserved = async ({ name }: ScheduledJob, jobs: readonly string[], leader: string) =>
+      void told.push(`${name}: ${jobs} not of ${leader}`)
+    const mine = job('mine', { cron: daily(), catchup: false })
+    const { metadata, tick, wall, one, known, scheduler } = await nights(
+      fresh(),
+      [job('both', { cron: daily(), catchup: false })],
+      { alerts: { unserved } },
+    )
+    const two = scheduler('there:2:', new Map([...known, ['mine', mine]]))
+    await tick(one)
+    const later = async (seconds: number) => {
+      // The lead is renewed in between.
+      for (let left = seconds; left > 0; left -= 10) {
+        wall.move(10_000)
+        await tick(one)
+        await tick(two)
+      }
+      return two.facts.unserved
+    }
+    assert.deepEqual([await later(60), told], [[], []], 'its files may be new')
+    assert.deepEqual(await later(60), ['mine'])
+    assert.deepEqual([...new Set(told)], ['mine: mine not of there:1:'])
+    assert.deepEqual(one.facts.unserved, [])
+    known.set('mine', mine)
+    assert.deepEqual(await later(10), [])
+    known.delete('mine')
+    await later(120)
+    await metadata.database.run('UPDATE leases SET note = NULL')
+    assert.deepEqual(await later(10), [], 'a leader of an older version says nothing')
+    await one.stop()
+    await tick(two)
+    assert.deepEqual([two.facts.leads, two.facts.unserved], [true, []])
+    assert.equal((await metadata.leases.holder('scheduler'))!.note, '["both","mine"]')
+  })
+
   test('told to stop: the lead is free at once, and what was interrupted runs again', async () => {
     const { metadata, runner, tick, one, scheduler, states } = await nights(fresh(), [
       job('j', { cron: daily(), catchup: false }),

@@ -104,13 +104,14 @@ export async function nights(
     ahead: async () => {},
     gaveUp: async () => {},
     stuck: async () => {},
+    unserved: async () => {},
     ...alerts,
   }
-  const scheduler = (owner: string) => {
+  const scheduler = (owner: string, own: ReadonlyMap<string, ScheduledJob> = known) => {
     const made = new Scheduler({
       metadata,
       clock,
-      jobs: () => known,
+      jobs: () => own,
       slots,
       runner,
       owner,
