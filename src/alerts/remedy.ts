@@ -53,10 +53,10 @@ export function remedy(place: CommandPlace, error: unknown, failed?: FailedRun):
   return again
 }
 
-/** The data interval of a run that `trigger` made: those of events are of no cron. */
+/** The data interval of a run that `trigger` made: those of events and of other jobs are of no cron. */
 export const runInterval = (start: string, trigger: RunRecord['trigger']) => ({
   start,
-  isPlanned: trigger !== 'event',
+  isPlanned: trigger !== 'event' && trigger !== 'after',
 })
 
 /** The command that runs one data interval, or all from one to a last. */
@@ -66,6 +66,9 @@ export const backfillOf = (place: CommandPlace, start: string, last = start): st
 /** The command that reads all tables of a job whole. */
 export const fullRefreshOf = ({ folder, ...place }: CommandPlace): string =>
   typed({ folder, ...place }, 'run', shellWord(folder), '--full-refresh')
+
+/** The command that says what is missing of a job's connections. */
+export const doctorOf = (place: CommandPlace): string => typed(place, 'doctor', shellWord(place.folder))
 
 /** The command that shows a run, or a job's latest. */
 export const statusOf = (place: CommandPlace, of: string): string => typed(place, 'status', of)

@@ -25,7 +25,7 @@ export function runIntervalCommand(): Command {
     .requiredOption('--claim <n>', 'under which it was taken', parseCount)
     .addOption(
       new Option('--trigger <kind>', 'what made the run')
-        .choices(['schedule', 'backfill', 'event'])
+        .choices(['schedule', 'backfill', 'event', 'after'])
         .makeOptionMandatory(),
     )
     .addHelpText(

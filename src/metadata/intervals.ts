@@ -257,11 +257,12 @@ export class Intervals {
     return row?.first ?? undefined
   }
 
-  /** Runs without an interval that are active: of people, mostly. */
+  /** Runs that are active and that no interval which runs has: of people, mostly. */
   others(): Promise<{ job: string; owner: string; expires_at: string | null }[]> {
     return this.database.all(
       `SELECT r.job, r.owner, l.expires_at FROM runs r LEFT JOIN leases l ON l.name = 'run/' || r.run
-       WHERE r.status = 'RUNNING' AND r.interval_start IS NULL`,
+       WHERE r.status = 'RUNNING' AND NOT EXISTS (SELECT 1 FROM intervals i WHERE i.job = r.job
+         AND i.interval_start = r.interval_start AND i.run = r.run AND i.state = 'RUNNING')`,
     )
   }
 
@@ -319,6 +320,19 @@ export async function joinInterval(
   if (changed === 0) throw fenced(`interval ${start} of ${job}`)
 }
 
+/** Gives an interval that waits, or whose run has not begun, a former run of it that somebody has set going again. */
+export async function rejoinInterval(
+  queries: Queries,
+  { run, job, interval_start: start }: { run: string; job: string; interval_start: string | null },
+  now: string,
+): Promise<void> {
+  await queries.run(
+    `UPDATE intervals SET state = 'RUNNING', run = :run, try = try + 1, updated_at = :now
+     WHERE job = :job AND interval_start = :start AND run IS NULL AND state IN ('RUNNING', 'WAITING')`,
+    { job, start, run, now },
+  )
+}
+
 /**
  * Settles intervals of a job that failed, by a run that somebody has started by hand since: it has loaded all that they
  * would have. Gives where they begin.
@@ -339,7 +353,7 @@ export async function settleFailed(
 
 /**
  * Ends the interval of a run, in the transaction that ends the run; WAITING: it is to be run again. One that is done is so
- * also where a later run of it has failed.
+ * also where a later run of it has failed, or has not begun.
  */
 export async function endInterval(
   queries: Queries,
@@ -352,7 +366,8 @@ export async function endInterval(
     `UPDATE intervals SET state = :state, run = CASE WHEN CAST(:state AS TEXT) = 'WAITING' THEN NULL ELSE :run END,
        updated_at = :now
      WHERE job = :job AND interval_start = :start
-       AND (run = :run OR (state = 'FAILED' AND CAST(:state AS TEXT) IN ('SUCCESS', 'COMPLETED_WITH_ERRORS')))`,
+       AND (run = :run OR ((state = 'FAILED' OR run IS NULL)
+         AND CAST(:state AS TEXT) IN ('SUCCESS', 'COMPLETED_WITH_ERRORS')))`,
     { job: run.job, start: run.interval_start, run: run.run, state, now },
   )
 }

@@ -10,6 +10,12 @@ export interface Lease {
   fence: number
 }
 
+/** A lease that somebody holds. */
+export interface Held extends Lease {
+  expires_at: string
+  note: string | null
+}
+
 /** How long a lease lasts without renewal, in milliseconds. */
 export const LEASE_TIME = 30_000
 /** How often it is renewed in that time. */
@@ -37,7 +43,7 @@ export class Leases {
   async acquire(name: string, owner: string, ttl = LEASE_TIME, dead = ''): Promise<Lease | undefined> {
     const [row] = await this.queries.all<{ fence: number }>(
       `INSERT INTO leases (name, owner, fence, expires_at) VALUES (:name, :owner, 1, :until)
-       ON CONFLICT (name) DO UPDATE SET owner = :owner, fence = leases.fence + 1, expires_at = :until
+       ON CONFLICT (name) DO UPDATE SET owner = :owner, fence = leases.fence + 1, expires_at = :until, note = NULL
        WHERE leases.expires_at <= :now OR leases.owner IN (:dead, '')
        RETURNING fence`,
       { name, owner, dead, now: this.time(), until: this.time(ttl) },
@@ -101,10 +107,18 @@ export class Leases {
         })
   }
 
-  /** Who holds a name now. */
-  async holder(name: string): Promise<(Lease & { expires_at: string }) | undefined> {
-    const [row] = await this.queries.all<Lease & { expires_at: string }>(
-      `SELECT name, owner, fence, expires_at FROM leases WHERE name = :name AND owner <> '' AND expires_at > :now`,
+  /** Tells others something of the lease's owner, until somebody else has it. */
+  async tell({ name, owner, fence }: Lease, note: string): Promise<void> {
+    await this.queries.run(
+      'UPDATE leases SET note = :note WHERE name = :name AND owner = :owner AND fence = :fence',
+      { name, owner, fence, note },
+    )
+  }
+
+  /** Who holds a name now, and what that one tells. */
+  async holder(name: string): Promise<Held | undefined> {
+    const [row] = await this.queries.all<Held>(
+      `SELECT name, owner, fence, expires_at, note FROM leases WHERE name = :name AND owner <> '' AND expires_at > :now`,
       { name, now: this.time() },
     )
     return row

@@ -12,6 +12,7 @@ import {
   type IntervalState,
   Intervals,
   joinInterval,
+  rejoinInterval,
   settleFailed,
 } from './intervals.ts'
 import { fenced, LEASE_TIME, Leases } from './leases.ts'
@@ -128,7 +129,7 @@ export class Metadata {
 
   /**
    * Sets a run that has ended going again, towards the load where nothing else is said; undefined when somebody else was
-   * faster. Fails as {@link startRun} does.
+   * faster. Without a claim its data interval is its own where no other run has it. Fails as {@link startRun} does.
    */
   reopen(
     { run, status }: Pick<RunRecord, 'run' | 'status'>,
@@ -145,6 +146,7 @@ export class Metadata {
       await this.refuseConflict(queries, found, maxActive)
       if (!(await this.hold(queries, found, owner, false))) return undefined
       if (claim) await joinInterval(queries, claim, run, this.now())
+      else await rejoinInterval(queries, found, this.now())
       await queries.run(
         `UPDATE runs SET status = 'RUNNING', goal = :goal, ended_at = NULL, error = NULL WHERE run = :run`,
         { run, goal },

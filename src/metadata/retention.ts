@@ -114,10 +114,13 @@ export function forgetRun(database: Database, run: string): Promise<boolean> {
       run,
     })
     if (ended.length === 0) return false
-    // Of a schedule's own intervals it is known for ever that they were run; those of events follow one another by the minute.
+    // Of a schedule's intervals, and of those taken over from other jobs, it is known for ever that they were run; those of
+    // events follow one another by the minute, and stay where others that wait may ask for them.
     await queries.run(
       `DELETE FROM intervals WHERE run = :run AND (job, interval_start) IN
-         (SELECT job, interval_start FROM runs WHERE run = :run AND trigger = 'event')`,
+         (SELECT job, interval_start FROM runs WHERE run = :run AND trigger = 'event')
+         AND NOT EXISTS (SELECT 1 FROM intervals w WHERE w.state IN ('WAITING', 'RUNNING') AND w.job <> intervals.job
+           AND w.interval_start < intervals.interval_end AND w.interval_end > intervals.interval_start)`,
       { run },
     )
     for (const table of OF_A_RUN) await queries.run(`DELETE FROM ${table} WHERE run = :run`, { run })

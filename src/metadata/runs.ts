@@ -13,7 +13,7 @@ export interface RunRecord {
   status: RunStatus
   /** How far it goes: a plan stops before the load. */
   goal: 'load' | 'plan'
-  trigger: 'manual' | 'schedule' | 'backfill' | 'event' | 'restore'
+  trigger: 'manual' | 'schedule' | 'backfill' | 'event' | 'after' | 'restore'
   priority: number
   run_at: string
   /** The data interval, [start, end); null for a run of none. */

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import type { EngineError } from '../../engine/errors.ts'
 import { counted } from '../../engine/plural.ts'
 import type { AlertWorld } from '../alerts/alerts.ts'
@@ -5,6 +6,7 @@ import { Alerts } from '../alerts/alerts.ts'
 import {
   backfillOf,
   type CommandPlace,
+  doctorOf,
   type FailedRun,
   fullRefreshOf,
   intervalsOf,
@@ -15,10 +17,12 @@ import { readAlertsAlone } from '../config/alertsAlone.ts'
 import type { LimitedLog } from '../runs/changeLogs.ts'
 import type { Alert } from '../spec/alert.ts'
 import { siteOf } from '../util/site.ts'
+import { someOf } from '../util/someOf.ts'
 import { megabytes } from '../util/units.ts'
 import type { Blocked } from './dependencies.ts'
 import type { ScheduledJob } from './job.ts'
 import type { Missed } from './planner.ts'
+import type { FailedStarts } from './starts.ts'
 
 /** Milliseconds in which one thing is told once; how often it is sent after that, the job's `repeat_after` says. */
 const REPEAT_MS = 600_000
@@ -52,6 +56,39 @@ export class ServiceAlerts {
       what: `${counted(waiting, 'data interval')} ${waiting === 1 ? 'waits' : 'wait'} since ${since}: ${reason}. Nothing is run until that has succeeded.`,
       // A run by hand settles intervals that are of no schedule of the job's own.
       command: cron ? backfillOf(place, failed) : remedy(place, undefined),
+    })
+  }
+
+  /** A run of a job is started again and again, and does not begin. */
+  stuck({ name, folder, cron }: ScheduledJob, { start, since, reason }: FailedStarts): Promise<void> {
+    const place = this.placeOf(folder)
+    return this.tellOf(name, place, {
+      cause: 'start',
+      title: `${name}: its run does not begin`,
+      what: `Since ${since.toISOString()} each start of the data interval ${start} has led to no run: ${reason}. It is tried again; ${join(place.home, 'runs.log')} has what its process said.`,
+      command: cron ? backfillOf(place, start) : remedy(place, undefined),
+    })
+  }
+
+  /** A folder whose files are to start a job cannot be read: what arrives there starts nothing. */
+  unseen({ name, folder }: ScheduledJob, { message, hint }: EngineError): Promise<void> {
+    const place = this.placeOf(folder)
+    return this.tellOf(name, place, {
+      cause: 'files',
+      title: `${name}: files that are to start it cannot be seen`,
+      what: `${message}. What arrives there starts no run.${hint ? ` ${hint}` : ''}`,
+      command: doctorOf(place),
+    })
+  }
+
+  /** Jobs of this service that the one which leads does not have. */
+  unserved({ name, folder }: ScheduledJob, jobs: readonly string[], leader: string): Promise<void> {
+    const place = this.placeOf(folder)
+    return this.tellOf(name, place, {
+      cause: 'not served',
+      title: `${name}: no service begins its runs`,
+      what: `Of services on one store only one begins runs, and the one that leads now (${leader}) does not have ${someOf(jobs)}. Start all of them with the same folders, or give each a store of its own.`,
+      command: intervalsOf(place, name),
     })
   }
 

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { EXIT } from '../../engine/errors.ts'
-import type { IntervalRecord, IntervalState, Intervals, OpenInterval } from '../metadata/intervals.ts'
+import type { Claim, IntervalRecord, IntervalState, Intervals, OpenInterval } from '../metadata/intervals.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { isDone } from '../metadata/runs.ts'
 import type { Interval } from '../schedule/due.ts'
@@ -67,7 +67,8 @@ async function runOne(options: BackfillOptions, interval: Interval): Promise<{ c
     const [claim] = wait ? [] : await intervals.take([record])
     if (claim) {
       const end = interval.end.toISOString()
-      const code = (await runner.start({ job, claim, end, trigger: 'backfill' })) ?? EXIT.retryable
+      const started = runner.start({ job, claim, end, trigger: 'backfill' })
+      const code = (await started.catch(error => givenBack(intervals, claim, error))) ?? EXIT.retryable
       const begun = !(await intervals.letGo(claim))
       const { state } = (await intervals.find(job.name, record.interval_start))!
       // Its owner, thought to be gone, has ended it.
@@ -82,6 +83,12 @@ async function runOne(options: BackfillOptions, interval: Interval): Promise<{ c
     await delay(pause, undefined, { signal }).catch(() => {})
   }
   return { code: EXIT.interrupted, what: 'not run: stopped' }
+}
+
+/** Gives an interval back whose process could not be started, and fails as that did. */
+async function givenBack(intervals: Intervals, claim: Claim, error: unknown): Promise<never> {
+  await intervals.letGo(claim)
+  throw error
 }
 
 /** An interval with the state of its run; undefined where it has ended. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { EngineError, errorData } from '../../engine/errors.ts'
 import { environmentOf } from '../config/environment.ts'
 import { readFolder } from '../config/folder.ts'
@@ -10,11 +10,20 @@ import { Cron } from '../schedule/cron.ts'
 import type { JobSpec } from '../spec/job.ts'
 import type { ScheduledJob } from './job.ts'
 
+/** A job that could not be used when the folders were read last, whether or not it was known before. */
+export interface Unusable {
+  name: string
+  /** The job's; or one that holds jobs, and could not be read. */
+  folder: string
+  message: string
+}
+
 /** The jobs of some folders; a job whose files are wrong keeps the schedule it had, and is not run. */
 export class Catalog {
   private readonly folders: string[]
   private readonly env: Record<string, string | undefined>
   private known = new Map<string, ScheduledJob>()
+  private unusable: Unusable[] = []
   /** Jobs as their files said, by folder; one that could not be used is read again each time. */
   private readonly read = new Map<string, { stamp: string; job: ScheduledJob }>()
 
@@ -28,6 +37,10 @@ export class Catalog {
     return this.known
   }
 
+  get failures(): readonly Unusable[] {
+    return this.unusable
+  }
+
   /**
    * Reads the folders anew; `wrong` is told of each job that cannot be used. Fails with CONFIG_INVALID on a folder without
    * jobs, the first time.
@@ -35,7 +48,12 @@ export class Catalog {
   async load(wrong: (job: string, folder: string, error: unknown) => void): Promise<void> {
     const next = new Map<string, ScheduledJob>()
     const seen = new Set<string>()
-    for (const folder of this.folders.flatMap(each => this.jobsBelow(each))) {
+    const failures: Unusable[] = []
+    const fail = (name: string, folder: string, error: unknown) => {
+      failures.push({ name, folder, message: errorData(error).message })
+      wrong(name, folder, error)
+    }
+    for (const folder of this.folders.flatMap(each => this.jobsBelow(each, fail))) {
       seen.add(folder)
       try {
         const job = await this.jobOf(folder)
@@ -44,7 +62,7 @@ export class Catalog {
           throw new EngineError('CONFIG_INVALID', `${folder}: ${other.folder} is a job ${job.name}, too`)
         next.set(job.name, job)
       } catch (error) {
-        wrong(jobNameOf(folder), folder, error)
+        fail(jobNameOf(folder), folder, error)
         for (const job of this.known.values())
           if (job.folder === folder) next.set(job.name, broken(job, error))
       }
@@ -54,10 +72,11 @@ export class Catalog {
         const error = new EngineError('CONFIG_INVALID', `${job.folder}: the job's folder is gone`, {
           hint: 'Put it back, or start the scheduler anew without it.',
         })
-        wrong(job.name, job.folder, error)
+        fail(job.name, job.folder, error)
         next.set(job.name, broken(job, error))
       }
     this.known = next
+    this.unusable = failures
   }
 
   private async jobOf(folder: string): Promise<ScheduledJob> {
@@ -77,12 +96,15 @@ export class Catalog {
     return `${(await readFolder(folder)).hash} ${variables.digest('hex')}`
   }
 
-  private jobsBelow(folder: string): string[] {
+  private jobsBelow(folder: string, fail: (name: string, folder: string, error: unknown) => void): string[] {
     if (this.known.size === 0) return jobFolders(folder)
     try {
       return jobFolders(folder)
-    } catch {
-      // What was there is missed below.
+    } catch (error) {
+      const path = resolve(folder)
+      // What was there is missed by name, where anything is known of it.
+      if (![...this.known.values()].some(job => job.folder === path || dirname(job.folder) === path))
+        fail(jobNameOf(path), path, error)
       return []
     }
   }

@@ -21,6 +21,8 @@ export interface MetricsOptions {
   machine: Machine
   /** What the scheduler of this process adds to what the store knows. */
   scheduler?: SchedulerFacts
+  /** What keeps it from beginning runs that it should. */
+  troubles?: number
   /** What waits in the logs of jobs that are followed. */
   waiting?: ReadonlyMap<string, Waiting>
   /** What servers keep of their logs for jobs. */
@@ -81,6 +83,7 @@ export async function metricsText({
   clock,
   machine,
   scheduler,
+  troubles,
   waiting = new Map(),
   kept = [],
   jobs = [],
@@ -126,6 +129,12 @@ export async function metricsText({
       [{}, scheduler.leads ? 1 : 0],
     ])
   }
+  if (troubles !== undefined)
+    gauge(
+      'nightfreight_service_troubles',
+      'What keeps runs from being begun that should be: lines of /readyz.',
+      [[{}, troubles]],
+    )
   return textOf(families)
 }
 

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import type { Clock } from '../../engine/contracts/tasks.ts'
 import { EngineError, EXIT, errorData } from '../../engine/errors.ts'
 import { counted } from '../../engine/plural.ts'
-import type { Claim, IntervalRecord, OpenInterval } from '../metadata/intervals.ts'
+import type { Claim, OpenInterval } from '../metadata/intervals.ts'
 import type { Lease } from '../metadata/leases.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { pausedOf } from '../metadata/pauses.ts'
@@ -14,10 +14,15 @@ import type { ScheduledJob } from './job.ts'
 import { Planner, SKEW } from './planner.ts'
 import type { Runner } from './runner.ts'
 import { byUrgency, FreeSlots } from './slots.ts'
+import { type FailedStarts, Starts } from './starts.ts'
+import { noteOf, Unserved } from './unserved.ts'
 import { keyOf, Waits } from './waits.ts'
 
 /** Told of what a person has to know. */
-export type SchedulerAlerts = Pick<ServiceAlerts, 'blocked' | 'missed' | 'ahead' | 'gaveUp'>
+export type SchedulerAlerts = Pick<
+  ServiceAlerts,
+  'blocked' | 'missed' | 'ahead' | 'gaveUp' | 'stuck' | 'unserved'
+>
 
 export interface SchedulerOptions {
   metadata: Metadata
@@ -50,13 +55,14 @@ export interface SchedulerFacts {
   blocked: ReadonlyMap<string, Blocked>
   /** Jobs of which nothing is planned before a time that was planned already, and is in the future. */
   ahead: ReadonlyMap<string, Date>
+  /** Intervals whose run is started again and again, and does not begin. */
+  stuck: readonly FailedStarts[]
+  /** Jobs that the service which leads does not have: nobody begins their runs. */
+  unserved: readonly string[]
 }
 
 /** Within 30 s somebody else leads, also where nobody can see that the leader has died. */
 const LEAD_TIME = 15_000
-/** Until a run that could not begin is tried again; longer where the same is to be expected. */
-const PAUSE = 5_000
-const LONG_PAUSE = 60_000
 /** A run that was begun and killed so often is not begun again. */
 const MOST_ATTEMPTS = 10
 const LEAD = 'scheduler'
@@ -70,9 +76,11 @@ export class Scheduler {
     Pick<SchedulerOptions, 'alerts' | 'freed' | 'pools'>
   private readonly waits: Waits
   private blocked = new Map<string, Blocked>()
-  private lead: { lease: Lease; planner: Planner; renewed: number } | undefined
+  private lead: { lease: Lease; planner: Planner; renewed: number; told?: string } | undefined
   private readonly mine = new Map<string, { claim: Claim; ended: Promise<void> }>()
-  private readonly notBefore = new Map<string, number>()
+  private readonly starts: Starts
+  private stuck: readonly FailedStarts[] = []
+  private readonly unserved: Unserved
   private stopped = false
   /** Intervals by job. */
   private waiting: ReadonlyMap<string, number> = new Map()
@@ -80,6 +88,8 @@ export class Scheduler {
   constructor(options: SchedulerOptions) {
     this.options = { leadTime: LEAD_TIME, startTime: START_TIME, ...options }
     this.waits = new Waits(options.metadata.intervals)
+    this.unserved = new Unserved(options.log, options.alerts)
+    this.starts = new Starts(() => options.metadata.intervals.now())
   }
 
   get facts(): SchedulerFacts {
@@ -90,6 +100,8 @@ export class Scheduler {
       // Who follows has seen nothing of late.
       blocked: this.lead ? this.blocked : new Map(),
       ahead: this.lead?.planner.ahead ?? new Map(),
+      stuck: this.lead ? this.stuck : [],
+      unserved: this.lead ? [] : this.unserved.names,
     }
   }
 
@@ -116,7 +128,7 @@ export class Scheduler {
   }
 
   private async leads(): Promise<boolean> {
-    const { metadata, clock, owner, leadTime, log } = this.options
+    const { metadata, clock, owner, leadTime, log, jobs } = this.options
     const { leases, intervals, triggers } = metadata
     const now = intervals.now().getTime()
     if (this.lead) {
@@ -131,7 +143,10 @@ export class Scheduler {
     }
     const holder = await leases.holder(LEAD)
     const dead = holder && !isAlive(holder.owner) ? holder.owner : undefined
-    if (holder && dead === undefined) return false
+    if (holder && dead === undefined) {
+      this.unserved.look(jobs(), holder, intervals.now())
+      return false
+    }
     const lease = await leases.acquire(LEAD, owner, leadTime, dead)
     if (!lease) return false
     log.info({ fence: lease.fence }, 'this scheduler leads')
@@ -146,31 +161,42 @@ export class Scheduler {
     return true
   }
 
-  private async round({ lease, planner }: { lease: Lease; planner: Planner }): Promise<void> {
+  private async round(lead: NonNullable<typeof this.lead>): Promise<void> {
+    const { lease, planner } = lead
     const { metadata, jobs } = this.options
     const pauses = await metadata.pauses.list()
     const paused = pausedOf(pauses, 'job')
     const closed = pausedOf(pauses, 'pool')
     const known = jobs()
+    const note = noteOf(known)
+    if (lead.told !== note) await metadata.leases.tell(lease, note)
+    lead.told = note
     await planner.plan(known.values(), paused, this.waiting)
     const open = await metadata.intervals.open()
     const waiting = open.filter(({ state }) => state === 'WAITING')
     this.waiting = countBy(waiting)
-    const left = await this.leftBehind(open, known)
     const reasons = new Map<string, string>()
-    const held = ({ job }: OpenInterval) => {
+    const held = ({ job }: { job: string }) => {
       const pool = known.get(job)?.pools.find(each => closed.has(each))
       return paused.has(job) ? 'the job is paused' : pool && `the pool ${pool} is paused`
     }
+    const mayGoOn = ({ job }: { job: string }) =>
+      held({ job }) === undefined && known.has(job) && known.get(job)?.broken === undefined
+    const left = await this.leftBehind(open, known)
+    const goingOn = left.filter(interval => mayGoOn(interval) && !this.starts.isResting(interval))
+    // Without a process, and none is started: it takes no slot.
+    const active = open.filter(interval => !left.includes(interval) || mayGoOn(interval))
+    this.stuck = this.starts.review(open).filter(mayGoOn)
     const mayStart = waiting.filter(interval => {
       const reason = held(interval)
       if (reason) reasons.set(keyOf(interval.job, interval.interval_start), reason)
       return reason === undefined
     })
-    const starting = await this.starting(mayStart, await this.freeSlots(open, known), open, known, reasons)
+    const starting = await this.starting(mayStart, await this.freeSlots(active, known), open, known, reasons)
     await this.waits.note(waiting, reasons)
     for (const [job, blocked] of this.blocked) void this.options.alerts?.blocked(known.get(job)!, blocked)
-    const wanted = [...left, ...starting]
+    for (const each of this.stuck) void this.options.alerts?.stuck(known.get(each.job)!, each)
+    const wanted = [...goingOn, ...starting]
     if (wanted.length === 0 || this.stopped) return
     const taken = await metadata.intervals.take(wanted, lease)
     const claims = new Map(taken.map(claim => [keyOf(claim.job, claim.start), claim]))
@@ -270,43 +296,60 @@ export class Scheduler {
       return { reason: `the intervals before it, from ${first} on` }
     const reason = slots.reason(job)
     if (reason) return { reason }
-    if (this.isResting(interval)) return { reason: 'it could not begin, and is tried again soon' }
+    if (this.starts.isResting(interval)) return { reason: 'it could not begin, and is tried again soon' }
     return reasonToWait(this.options.metadata.intervals, job, interval)
   }
 
-  private isResting({ job, interval_start }: IntervalRecord): boolean {
-    const key = keyOf(job, interval_start)
-    const until = this.notBefore.get(key)
-    if (until === undefined) return false
-    if (performance.now() < until) return true
-    this.notBefore.delete(key)
-    return false
-  }
-
-  private start(job: ScheduledJob, claim: Claim, { interval_end: end }: IntervalRecord): void {
-    const { metadata, runner, log } = this.options
+  private start(job: ScheduledJob, claim: Claim, record: OpenInterval): void {
     const key = keyOf(claim.job, claim.start)
-    const about = { job: claim.job, interval: claim.start, try: claim.fence }
-    log.info(about, 'run begins')
-    const ended = async () => {
-      try {
-        const code = await runner.start({ job, claim, end, trigger: job.cron ? 'schedule' : 'event' })
-        log.info({ ...about, code }, 'run ended')
-        // It has begun and ended, and so has the interval.
-        if (code === EXIT.ok) return
-        const isTransient = code === null || code === EXIT.retryable || code === EXIT.interrupted
-        // What kept the run from being begun is not the interval's fault: it waits until that is mended.
-        if (await metadata.intervals.letGo(claim))
-          this.notBefore.set(key, performance.now() + (isTransient ? PAUSE : LONG_PAUSE))
-      } catch (error) {
-        // Whoever leads finds the interval left behind.
-        log.error({ ...about, error: errorData(error) }, 'the end of a run could not be noted')
-      } finally {
+    const ended = this.run(job, claim, record)
+      // Whoever leads finds the interval left behind.
+      .catch(error => {
+        const about = { job: claim.job, interval: claim.start, try: claim.fence }
+        this.options.log.error({ ...about, error: errorData(error) }, 'the end of a run could not be noted')
+      })
+      .finally(() => {
         this.mine.delete(key)
         this.options.freed?.()
-      }
-    }
-    this.mine.set(key, { claim, ended: ended() })
+      })
+    this.mine.set(key, { claim, ended })
+  }
+
+  private async run(job: ScheduledJob, claim: Claim, record: OpenInterval): Promise<void> {
+    const { runner, log } = this.options
+    const about = { job: claim.job, interval: claim.start, try: claim.fence }
+    log.info(about, 'run begins')
+    let failure: unknown
+    const code = await runner
+      .start({ job, claim, end: record.interval_end, trigger: triggerOf(job) })
+      .catch(error => {
+        failure = error
+      })
+    if (code === undefined) log.error({ ...about, error: errorData(failure) }, 'a run could not be started')
+    else log.info({ ...about, code }, 'run ended')
+    // It has begun and ended, and so has the interval.
+    if (code === EXIT.ok) return this.starts.succeed(record)
+    const outcome = await this.outcomeOf(claim, record)
+    if (outcome === 'ended' || outcome === 'killed') this.starts.succeed(record)
+    else if (code === undefined) this.starts.fail(record, errorData(failure).message)
+    else
+      this.starts.fail(
+        record,
+        code === null ? 'its process was killed' : `its process ended with code ${code}`,
+      )
+    const isTransient = code === null || code === EXIT.retryable || code === EXIT.interrupted
+    if (outcome !== 'ended') this.starts.rest(record, isTransient)
+  }
+
+  /** What a start led to that did not end well: a run that has ended, or that was killed, or none. */
+  private async outcomeOf(claim: Claim, record: OpenInterval): Promise<'ended' | 'killed' | 'none'> {
+    const { metadata } = this.options
+    // What kept the run from being begun is not the interval's fault: it waits until that is mended.
+    if (await metadata.intervals.letGo(claim)) return 'none'
+    const now = await metadata.intervals.find(claim.job, claim.start)
+    if (now?.state !== 'RUNNING' || now.try !== claim.fence) return 'ended'
+    const run = await metadata.run(now.run!)
+    return now.run === record.run && run?.attempt === record.attempt ? 'none' : 'killed'
   }
 
   private async giveUp(
@@ -340,6 +383,9 @@ export class Scheduler {
     void this.options.alerts?.gaveUp(job, { run: record.run, isBegun, interval }, error)
   }
 }
+
+const triggerOf = ({ cron, files, follow }: ScheduledJob) =>
+  cron ? 'schedule' : files || follow ? 'event' : 'after'
 
 function countBy(intervals: { job: string }[]): Map<string, number> {
   const counts = new Map<string, number>()

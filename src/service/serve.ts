@@ -1,7 +1,6 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../../engine/contracts/tasks.ts'
 import { errorData } from '../../engine/errors.ts'
-import { counted } from '../../engine/plural.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { collectGarbage } from '../runs/gc.ts'
 import { ask } from '../util/ask.ts'
@@ -17,6 +16,7 @@ import { outlookOf } from './outlook.ts'
 import { Pace } from './pace.ts'
 import type { Runner } from './runner.ts'
 import { Scheduler, type SchedulerFacts } from './scheduler.ts'
+import { troublesOf } from './trouble.ts'
 
 export interface ServeOptions {
   catalog: Catalog
@@ -71,12 +71,10 @@ const BEAT_MS = 5_000
 /** Plans and starts runs until it is told to stop. */
 export async function serve(options: ServeOptions): Promise<void> {
   const { catalog, metadata, clock, runner, owner, slots, log, signal, tick = 1_000 } = options
-  const wrong = (where: string, error: unknown) =>
-    log.error({ where, error: errorData(error) }, 'a job cannot be used')
   const { home, env } = options
   const alerts = new ServiceAlerts({ database: metadata.database, clock, log, home, env })
   const unusable = (job: string, folder: string, error: unknown) => {
-    wrong(folder, error)
+    log.error({ where: folder, error: errorData(error) }, 'a job cannot be used')
     void alerts.unusable(job, folder, error)
   }
   const outlook: string[] = []
@@ -108,10 +106,11 @@ export async function serve(options: ServeOptions): Promise<void> {
   const logs = new LogWatch({ metadata, log, sweep })
   let turned = performance.now()
   let trouble: string | undefined
+  const troubles = () => troublesOf(catalog, scheduler.facts, files.unseen)
   const machine = new Machine()
   const server = await options.listen({
     facts: () => scheduler.facts,
-    trouble: () => trouble ?? troubleOf(catalog, scheduler),
+    trouble: () => trouble ?? (troubles().join('\n') || undefined),
     isAlive: () => performance.now() - turned < HANGS,
     metrics: () =>
       metricsText({
@@ -119,6 +118,7 @@ export async function serve(options: ServeOptions): Promise<void> {
         clock,
         machine,
         scheduler: scheduler.facts,
+        troubles: troubles().length,
         waiting: logs.waiting(),
         kept: kept.logs,
         jobs: catalog.jobs.keys(),
@@ -126,7 +126,16 @@ export async function serve(options: ServeOptions): Promise<void> {
     machine,
   })
   options.ready(server.port, outlook)
-  const looks = every(LOOK, () => files.look(catalog.jobs.values(), wrong))
+  const looks = every(LOOK, async () => {
+    const before = files.unseen
+    await files.look(catalog.jobs.values())
+    for (const [name, error] of files.unseen) {
+      const job = catalog.jobs.get(name)
+      if (before.get(name)?.message !== error.message)
+        log.error({ job: name, error: errorData(error) }, 'its files cannot be seen')
+      if (job) void alerts.unseen(job, error)
+    }
+  })
   // Beside the rounds, which many jobs must not hold up.
   let reading: Promise<void> | undefined
   const reloads = every(RELOAD, async () => {
@@ -150,7 +159,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       await logs.look(catalog.jobs, scheduler.facts.leads)
       await sizes.maybe()
       trouble = undefined
-      if (!troubleOf(catalog, scheduler)) await beats.maybe()
+      if (troubles().length === 0) await beats.maybe()
     } catch (error) {
       // The store may be back at the next round; what was begun goes on without us.
       const { code, message } = errorData(error)
@@ -182,26 +191,6 @@ async function outlooks(catalog: Catalog, metadata: Metadata, clock: Clock): Pro
   for (const job of catalog.jobs.values())
     lines.push(await outlookOf(job, metadata.intervals, paused.has(job.name), clock.now()))
   return lines
-}
-
-/** What keeps runs from being begun that should be. */
-function troubleOf(catalog: Catalog, scheduler: Scheduler): string | undefined {
-  const jobs = [...catalog.jobs.values()]
-  if (jobs.length === 0) return 'no job can be used: see the log'
-  const lines = [
-    ...jobs
-      .filter(({ broken }) => broken !== undefined)
-      .map(({ name }) => `${name}: its files cannot be used: see the log`),
-    ...[...scheduler.facts.blocked].map(
-      ([job, { reason, since, waiting }]) =>
-        `${job}: ${counted(waiting, 'data interval')} ${waiting === 1 ? 'waits' : 'wait'} since ${since}: ${reason}`,
-    ),
-    ...[...scheduler.facts.ahead].map(
-      ([job, end]) =>
-        `${job}: nothing is planned before ${end.toISOString()}, which was planned while a clock was ahead`,
-    ),
-  ]
-  return lines.length > 0 ? lines.join('\n') : undefined
 }
 
 /** Asks the heartbeat's URL; what fails there is somebody else's to tell, and ours to note. */

@@ -178,7 +178,9 @@ overBoth((fresh, kind) => {
     clock.move(900)
     assert.equal(await leases.renew(first, 1000), true)
     clock.move(900)
-    assert.deepEqual(await leases.holder('leader'), { ...first, expires_at: '2026-03-01T02:00:01.900Z' })
+    await leases.tell(first, 'hello')
+    const held = { ...first, expires_at: '2026-03-01T02:00:01.900Z', note: 'hello' }
+    assert.deepEqual(await leases.holder('leader'), held)
     clock.move(100)
     assert.equal(await leases.holder('leader'), undefined)
     assert.equal(await leases.holds(first), true, 'expired, but nobody has taken it')
@@ -186,7 +188,9 @@ overBoth((fresh, kind) => {
     assert.equal(second.fence, first.fence + 1)
     assert.deepEqual([await leases.renew(first), await leases.holds(first)], [false, false])
     await leases.release(first)
-    assert.equal((await leases.holder('leader'))?.owner, 'd')
+    await leases.tell(first, 'late')
+    const { owner, note } = (await leases.holder('leader'))!
+    assert.deepEqual([owner, note], ['d', null])
     await leases.release(second)
     assert.equal((await leases.acquire('leader', 'a'))?.fence, 3)
   })

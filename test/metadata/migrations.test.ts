@@ -81,13 +81,45 @@ overBoth((fresh, kind) => {
       await assert.rejects(metadata.database.run(`DELETE FROM runs WHERE run = 'r1'`))
     })
 
+  test('followers are told from jobs of events, whose runs an older version named alike', async () => {
+    const place = fresh()
+    const old = place.database()
+    await old.migrate(MIGRATIONS.slice(0, 10))
+    const at = (hour: number) => `2026-03-01T${String(hour).padStart(2, '0')}:00:00.000Z`
+    const runs = [
+      ['load', 'schedule', 0, 2],
+      ['report', 'event', 0, 4],
+      ['files', 'event', 1, 3],
+      ['summary', 'event', 1, 5],
+    ] as const
+    for (const [job, trigger, start, began] of runs) {
+      await old.run(
+        `INSERT INTO runs (run, job, status, run_at, started_at, ended_at, spec_hash, owner, trigger, interval_start, interval_end)
+         VALUES (:job, :job, 'SUCCESS', :end, :began, :ended, 'h', 'o', :trigger, :start, :end)`,
+        { job, trigger, start: at(start), end: at(start + 1), began: at(began), ended: at(began + 1) },
+      )
+      await old.run(
+        `INSERT INTO intervals (job, interval_start, interval_end, state, run, try, updated_at)
+         VALUES (:job, :start, :end, 'SUCCESS', :job, 1, 'u')`,
+        { job, start: at(start), end: at(start + 1) },
+      )
+    }
+    const found = await (await place.open()).runs(9)
+    assert.deepEqual(found.map(({ job, trigger }) => `${job} ${trigger}`).sort(), [
+      'files event',
+      'load schedule',
+      'report after',
+      'summary after',
+    ])
+  })
+
   test('a store of a newer version is refused', async () => {
     const place = fresh()
     await place.database().migrate([...MIGRATIONS, { sqlite: '', postgres: 'SELECT 1' }])
     await assert.rejects(place.open(), (error: unknown) => {
       assert.ok(error instanceof EngineError)
       assert.equal(error.code, 'CONFIG_INVALID')
-      assert.match(error.message, /a newer Nightfreight wrote it \(version 11; this one knows 10\)/)
+      assert.match(error.message, /a newer Nightfreight wrote it \(version 12; this one knows 11\)/)
       return true
     })
   })

@@ -74,7 +74,7 @@ overBoth(fresh => {
     const { database, intervals, leases, triggers } = metadata
     const leader = (await leases.acquire('scheduler', 'me'))!
     const minute = (n: number) => new Date(Date.parse('2026-03-01T00:00Z') + n * 60_000)
-    const ran = async (n: number, trigger: 'event' | 'schedule') => {
+    const ran = async (n: number, trigger: 'event' | 'schedule' | 'after') => {
       const [start, end] = [minute(n), minute(n + 1)]
       await intervals.plan([{ job: 'j', start, end }], leader)
       const [claim] = await intervals.take([(await intervals.find('j', start.toISOString()))!])
@@ -98,22 +98,28 @@ overBoth(fresh => {
     }
     await ran(0, 'event')
     await ran(1, 'schedule')
+    await ran(2, 'after')
+    await ran(3, 'event')
     await ran(10, 'event')
+    // It is still to ask whether the other has succeeded.
+    await intervals.plan([{ job: 'follower', start: minute(3), end: minute(4) }], leader)
     for (const [id, kind] of [
       ['t1', 'log'],
       ['t2', 'file'],
     ] as const)
       await triggers.add(id, 'k', kind, {})
-    await intervals.planEvent({ job: 'k', start: minute(0), end: minute(1) }, leader)
+    await intervals.planEvent({ job: 'k', start: minute(20), end: minute(21) }, leader)
     clock.move(1000)
     await triggers.add('t3', 'k', 'log', {})
 
-    for (const run of ['r0', 'r1']) assert.equal(await forgetRun(database, run), true)
+    for (const run of ['r0', 'r1', 'r2', 'r3']) assert.equal(await forgetRun(database, run), true)
     await forgetTriggers(database, clock.now().toISOString())
     const names = async (sql: string) => (await database.all<{ name: string }>(sql)).map(({ name }) => name)
     assert.deepEqual(await names(`SELECT run AS name FROM intervals WHERE job = 'j' ORDER BY run`), [
       'r1',
       'r10',
+      'r2',
+      'r3',
     ])
     assert.deepEqual(
       await names(`SELECT name FROM leases WHERE name LIKE 'step/%' OR name LIKE 'run/%' ORDER BY name`),

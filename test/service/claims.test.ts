@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { EngineError } from '../../engine/errors.ts'
 import type { Metadata } from '../../src/metadata/metadata.ts'
+import type { RunRecord } from '../../src/metadata/runs.ts'
 import { intervalsBetween } from '../../src/schedule/due.ts'
 import { backfill } from '../../src/service/backfill.ts'
 import type { ScheduledJob } from '../../src/service/job.ts'
@@ -28,7 +29,48 @@ async function backfillThird(metadata: Metadata, job: ScheduledJob, start: Runne
   return { code, notes }
 }
 
+/** Ends a run with success. */
+function succeed(metadata: Metadata, { run, fence, job, run_at: runAt }: RunRecord): Promise<string[]> {
+  const nothing = { records: 0, seconds: 0, syncPoints: [], error: undefined }
+  return metadata.endRun({ ...nothing, run, fence, job, status: 'SUCCESS', runAt })
+}
+
 overBoth(fresh => {
+  test('the interval of a stopped run that somebody resumes is his: it is run by nobody else, and not again', async () => {
+    const j = job('j', { cron: daily(), catchup: false })
+    const { metadata, runner, tick, states } = await nights(fresh(), [j])
+    await tick()
+    const stopped = new EngineError('INTERRUPTED', 'stopped on request')
+    const { run } = runner.active.get('j 03')!
+    await runner.end('j 03', 'FAILED', stopped)
+    assert.deepEqual(await states('j'), ['03 WAITING'])
+    // Taken, by a process that is late.
+    const [claim] = await metadata.intervals.take(await metadata.intervals.list('j', 1))
+    const resumed = (await metadata.reopen((await metadata.run(run))!, 'elsewhere:1:'))!
+    assert.deepEqual(await states('j'), ['03 RUNNING'])
+    assert.equal(await metadata.intervals.letGo(claim!), false)
+    await tick()
+    await succeed(metadata, resumed)
+    await tick()
+    assert.deepEqual([await states('j'), runner.begun], [['03 SUCCESS'], ['j 03']])
+  })
+
+  test('what a backfill takes and gives back while its failed run is resumed is done when that is', async () => {
+    const j = job('j', { cron: daily(), catchup: false })
+    for (const isGivenBack of [true, false]) {
+      const { metadata, runner, tick, states } = await nights(fresh(), [j])
+      await tick()
+      const { run } = runner.active.get('j 03')!
+      await runner.end('j 03', 'FAILED', new EngineError('DATA_INVALID', 'bad'))
+      const resumed = (await metadata.reopen((await metadata.run(run))!, 'elsewhere:1:'))!
+      const [claim] = await metadata.intervals.take(await metadata.intervals.list('j', 1))
+      if (isGivenBack) await metadata.intervals.letGo(claim!)
+      await succeed(metadata, resumed)
+      await tick()
+      assert.deepEqual([await states('j'), runner.begun], [['03 SUCCESS'], ['j 03']])
+    }
+  })
+
   test('a claim whose run did not begin is taken over; the late run is refused', async () => {
     const j = job('j', { cron: daily(), catchup: false })
     const { metadata, runner, tick, wall, scheduler } = await nights(fresh(), [j])
@@ -82,6 +124,43 @@ overBoth(fresh => {
     await runner.end('j 01')
     await tick(two)
     assert.deepEqual(await states('j'), ['01 SUCCESS', '02 RUNNING', '03 WAITING', '04 WAITING'])
+  })
+
+  test('who stands by with jobs that the leader does not have tells of them until it has', async () => {
+    const told: string[] = []
+    const unserved = async ({ name }: ScheduledJob, jobs: readonly string[], leader: string) =>
+      void told.push(`${name}: ${jobs} not of ${leader}`)
+    const mine = job('mine', { cron: daily(), catchup: false })
+    const { metadata, tick, wall, one, known, scheduler } = await nights(
+      fresh(),
+      [job('both', { cron: daily(), catchup: false })],
+      { alerts: { unserved } },
+    )
+    const two = scheduler('there:2:', new Map([...known, ['mine', mine]]))
+    await tick(one)
+    const later = async (seconds: number) => {
+      // The lead is renewed in between.
+      for (let left = seconds; left > 0; left -= 10) {
+        wall.move(10_000)
+        await tick(one)
+        await tick(two)
+      }
+      return two.facts.unserved
+    }
+    assert.deepEqual([await later(60), told], [[], []], 'its files may be new')
+    assert.deepEqual(await later(60), ['mine'])
+    assert.deepEqual([...new Set(told)], ['mine: mine not of there:1:'])
+    assert.deepEqual(one.facts.unserved, [])
+    known.set('mine', mine)
+    assert.deepEqual(await later(10), [])
+    known.delete('mine')
+    await later(120)
+    await metadata.database.run('UPDATE leases SET note = NULL')
+    assert.deepEqual(await later(10), [], 'a leader of an older version says nothing')
+    await one.stop()
+    await tick(two)
+    assert.deepEqual([two.facts.leads, two.facts.unserved], [true, []])
+    assert.equal((await metadata.leases.holder('scheduler'))!.note, '["both","mine"]')
   })
 
   test('told to stop: the lead is free at once, and what was interrupted runs again', async () => {

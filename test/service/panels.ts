@@ -286,6 +286,7 @@ export function valuesOf({ database }: Metadata, query: Query): Record<string, (
     NightfreightLogKept: none,
     NightfreightLogLag: none,
     NightfreightBlocked: async () => ({ points: one(0) }),
+    NightfreightTrouble: async () => ({ points: one(0) }),
     NightfreightQueue: queueDepth,
     NightfreightNobodyLeads: none,
   }

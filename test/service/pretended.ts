@@ -19,8 +19,10 @@ class Pretended implements Runner {
   readonly active = new Map<string, { run: string; fence: number; done: (code: number | null) => void }>()
   /** In the order they began: job and day of the interval's start. */
   readonly begun: string[] = []
-  /** Exit codes of runs that are not to begin. */
-  readonly refused = new Map<string, number | null>()
+  /** Exit codes of runs that are not to begin, or why they cannot be started. */
+  readonly refused = new Map<string, number | null | Error>()
+  /** How often one of these was started. */
+  tries = 0
   readonly schedulers: Scheduler[] = []
   private starting = 0
 
@@ -31,6 +33,8 @@ class Pretended implements Runner {
   async start({ job, claim, end, trigger }: Assignment): Promise<number | null> {
     const name = `${job.name} ${claim.start.slice(8, 10)}`
     const refused = this.refused.get(name)
+    if (refused !== undefined) this.tries++
+    if (refused instanceof Error) throw refused
     if (refused !== undefined) return refused
     this.starting++
     this.begun.push(name)
@@ -99,13 +103,15 @@ export async function nights(
     missed: async () => {},
     ahead: async () => {},
     gaveUp: async () => {},
+    stuck: async () => {},
+    unserved: async () => {},
     ...alerts,
   }
-  const scheduler = (owner: string) => {
+  const scheduler = (owner: string, own: ReadonlyMap<string, ScheduledJob> = known) => {
     const made = new Scheduler({
       metadata,
       clock,
-      jobs: () => known,
+      jobs: () => own,
       slots,
       runner,
       owner,

@@ -96,6 +96,12 @@ const FIRES: Record<string, { by: string[]; butNot: string[]; says: string; desc
     butNot: ['nightfreight_jobs_blocked 0'],
     says: '1 jobs wait for an interval that has failed',
   },
+  NightfreightTrouble: {
+    by: ['nightfreight_service_troubles 1'],
+    butNot: ['nightfreight_service_troubles 0'],
+    says: '1 troubles keep runs from being begun',
+    description: '/readyz of the service says which',
+  },
   NightfreightQueue: {
     by: ['batch_queue_depth 21'],
     butNot: ['batch_queue_depth 20'],

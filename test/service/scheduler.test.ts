@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { EngineError } from '../../engine/errors.ts'
 import type { Metadata } from '../../src/metadata/metadata.ts'
 import { setPools } from '../../src/metadata/pools.ts'
+import { forgetRun } from '../../src/metadata/retention.ts'
 import { Cron } from '../../src/schedule/cron.ts'
 import { intervalsBetween } from '../../src/schedule/due.ts'
 import { backfill } from '../../src/service/backfill.ts'
@@ -135,6 +136,28 @@ overBoth(fresh => {
     assert.deepEqual(runner.begun.slice(7), ['load 04'])
   })
 
+  test('a follower runs no night again whose run was forgotten', async () => {
+    const jobs = [
+      job('load', { cron: daily(), start, maxActiveRuns: 3 }),
+      job('follows', { after: ['load'], start }),
+      job('latest', { after: ['load'], catchup: false }),
+    ]
+    const { runner, tick, metadata, scheduler, one } = await nights(fresh(), jobs)
+    await tick()
+    for (const n of ['01', '02', '03']) await runner.end(`load ${n}`)
+    await tick()
+    await runner.end('latest 03')
+    for (const n of ['01', '02', '03']) {
+      await tick()
+      await runner.end(`follows ${n}`)
+    }
+    const begun = runner.begun.length
+    for (const { run } of await metadata.runs(99)) await forgetRun(metadata.database, run)
+    await one.stop()
+    await tick(scheduler('there:2:'))
+    assert.deepEqual(runner.begun.slice(begun), [])
+  })
+
   test('a follower also gets the night that succeeds late', async () => {
     const load = job('load', { cron: daily(), start, maxActiveRuns: 3 })
     const { runner, tick, metadata, states } = await nights(fresh(), [
@@ -181,7 +204,10 @@ overBoth(fresh => {
     const jobs = [job('j', { files })]
     const { metadata, runner, tick, states, clock } = await nights(place, jobs)
     const watch = new FileWatch(metadata.triggers)
-    const look = () => watch.look(jobs, (_, error) => assert.fail(String(error)))
+    const look = async () => {
+      await watch.look(jobs)
+      assert.deepEqual([...watch.unseen], [])
+    }
     writeFileSync(join(folder, 'a.csv'), 'half')
     writeFileSync(join(folder, 'other.txt'), '')
     await look()
@@ -198,7 +224,7 @@ overBoth(fresh => {
     await runner.end('j 04')
     await look()
     // A scheduler that begins anew sees the same files.
-    await new FileWatch(metadata.triggers).look(jobs, () => {})
+    await new FileWatch(metadata.triggers).look(jobs)
     clock.move(1000)
     await tick()
     assert.equal(runner.begun.length, 1)

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { latestAlerts } from '../../src/metadata/alerts.ts'
 import { openMetadata } from '../../src/metadata/open.ts'
 import { poolSlots } from '../../src/metadata/pools.ts'
 import type { RunRecord } from '../../src/metadata/runs.ts'
@@ -135,7 +136,7 @@ test('serve runs what is due and what follows it; a second one takes over from a
   assert.deepEqual(runs.map(({ job, status, trigger }) => `${job} ${status} ${trigger}`).sort(), [
     'arrivals SUCCESS event',
     ...Array(2).fill('nightly SUCCESS schedule'),
-    ...Array(2).fill('report SUCCESS event'),
+    ...Array(2).fill('report SUCCESS after'),
   ])
   for (const { run_at, interval_end } of runs) assert.equal(run_at, interval_end)
   const listed = await at.cli('intervals', 'nightly', '--limit', '2')
@@ -217,12 +218,29 @@ test('a late process cannot begin the run of an interval that somebody else has 
 })
 
 test('a folder without jobs, and a job that cannot be used', async t => {
-  const at = await home(t, { good: `{ cron: "0 2 1 1 *" }`, bad: `{ cron: "0 25 * * *" }` })
+  const at = await home(t, {
+    good: `{ cron: "0 2 1 1 *" }`,
+    bad: `{ cron: "0 25 * * *" }`,
+    arrivals: `{ files: { from: drops, match: "in/*" } }`,
+  })
   const none = await at.cli('serve', at.drops, '--port', '0')
   assert.deepEqual([none.code, /is no job's folder/.test(none.err)], [2, true])
   const { child, ask } = await at.serve()
   assert.equal((await ask('/healthz')).status, 200)
   assert.match(at.log(), /expected a cron expression of 5 fields that comes true/)
+  const troubles = ['bad: its files cannot be used', 'arrivals: files that are to start it cannot be seen']
+  let ready = await ask('/readyz')
+  for (let n = 0; n < 100 && !ready.text.includes('arrivals'); n++) {
+    await delay(100)
+    ready = await ask('/readyz')
+  }
+  assert.deepEqual(ready, { status: 503, text: troubles.map(each => `${each}: see the log\n`).join('') })
+  assert.match((await ask('/metrics')).text, /^nightfreight_service_troubles 2$/m)
+  assert.match(at.log(), /drops: in\/\*: ENOENT/)
+  const alert = async () => (await latestAlerts(at.metadata.database, 1, 'arrivals'))[0]
+  for (let n = 0; n < 100 && !(await alert()); n++) await delay(100)
+  assert.match((await alert())!.payload, /drops: in\/\*: ENOENT.*What arrives there starts no run/)
+  assert.match((await ask('/jobs')).text, /<td>cannot be used<\/td>/)
   child.kill('SIGTERM')
   assert.deepEqual(await once(child, 'exit'), [0, null])
 })

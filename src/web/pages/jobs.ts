@@ -16,7 +16,8 @@ const RUNS = 60
 export const jobs: PageMaker = async ({ metadata, catalog, clock }) => {
   const [ran, pauses] = await Promise.all([jobsThatRan(metadata.database), metadata.pauses.list()])
   const paused = pausedOf(pauses, 'job')
-  const names = [...new Set([...catalog.jobs.keys(), ...ran.keys()])].sort()
+  const unusable = new Map(catalog.failures.map(({ name, message }) => [name, message]))
+  const names = [...new Set([...catalog.jobs.keys(), ...unusable.keys(), ...ran.keys()])].sort()
   const now = clock.now()
   return {
     title: 'Jobs',
@@ -37,10 +38,12 @@ export const jobs: PageMaker = async ({ metadata, catalog, clock }) => {
                   : job.after.length > 0
                     ? `after ${job.after.join(', ')}`
                     : 'by hand'
-            : 'is not served here',
+            : unusable.has(name)
+              ? 'cannot be used'
+              : 'is not served here',
           next ? moment(next.toISOString()) : '–',
           ran.has(name) ? moment(ran.get(name)!) : 'never',
-          job?.broken ?? (paused.has(name) ? 'paused' : '–'),
+          unusable.get(name) ?? (paused.has(name) ? 'paused' : '–'),
         ]
       }),
       'No job is served, and none has run.',
@@ -58,7 +61,8 @@ export const job: PageMaker = async ({ metadata, catalog, clock }, { params, who
     freshness(metadata.database, name),
     metadata.pauses.list(),
   ])
-  if (!known && runs.length === 0) return undefined
+  const wrong = catalog.failures.find(each => each.name === name)
+  if (!known && !wrong && runs.length === 0) return undefined
   const pause = pauses.find(each => each.kind === 'job' && each.name === name)
   const path = jobPath(name)
   const readers = [...catalog.jobs.values()].filter(({ after }) => after.includes(name))
@@ -68,7 +72,7 @@ export const job: PageMaker = async ({ metadata, catalog, clock }, { params, who
     title: name,
     main: html`<header><h1>${name}</h1>${pause ? html`<span class="badge warn">paused</span>` : undefined}
 <p class="meta">${next ? `due next at ${moment(next.toISOString())}` : 'no schedule of its own'}${readers.length > 0 ? ` · followed by ${readers.map(each => each.name).join(', ')}` : ''}${pause ? ` · paused by ${pause.paused_by} since ${moment(pause.since)}` : ''}</p></header>
-${known?.broken ? html`<div class="error" role="alert"><p><b>${known.broken}</b></p></div>` : undefined}
+${wrong ? html`<div class="error" role="alert"><p><b>${wrong.message}</b></p></div>` : undefined}
 ${
   known && mayAct(who)
     ? html`<div class="actions">${button(`${path}/run`, 'Run now')}${pause ? button(`${path}/unpause`, 'Unpause', { quiet: true }) : button(`${path}/pause`, 'Pause', { quiet: true })}</div>`
