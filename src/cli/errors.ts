@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
@@ -286,11 +287,22 @@ async function queueCorrected(
   { ids, ...wanted }: Omit<ErrorQuery, 'limit'>,
   file: string,
 ): Promise<number> {
-  const csv = withFile(file, () => readFileSync(file, 'utf8'))
-  const given = idsIn(csv).filter(id => ids?.includes(id) ?? true)
+  const bytes = withFile(file, () => readFileSync(file))
+  if (!isUtf8(bytes))
+    throw new EngineError('CONFIG_INVALID', `${file} is not UTF-8`, {
+      hint: 'Save it as CSV in UTF-8 (in Excel: “CSV UTF-8”): in another encoding, values that nobody has corrected would be others.',
+    })
+  const csv = bytes.toString('utf8')
+  const inFile = idsIn(csv)
+  const lacking = ids?.find(id => !inFile.includes(id))
+  if (lacking !== undefined)
+    throw new EngineError('CONFIG_INVALID', `${file} has no row with the id ${lacking}`, {
+      hint: 'Leave that id out, or export it, too.',
+    })
+  const given = inFile.filter(id => ids?.includes(id) ?? true)
   const records = await errors.among(given, UNCLOSED, wanted)
   return errors.queueCorrected(
-    corrections(csv, file, new Map(records.map(each => [each.id, each])), ownMask()),
+    corrections(csv, file, new Map(records.map(each => [each.id, each])), ownMask(), ids),
     UNCLOSED,
   )
 }

@@ -3,7 +3,7 @@ import { isMasked, isSensitive, type Mask } from '../../engine/mask.ts'
 import { ownValue } from '../../engine/ownValue.ts'
 import { counted } from '../../engine/plural.ts'
 import type { ErrorRecord } from '../metadata/errorRecords.ts'
-import { csvText, parseCsv } from '../util/csv.ts'
+import { csvText, parseCsv, readCsv } from '../util/csv.ts'
 import { cell, ofCell } from '../util/printable.ts'
 
 type Values = Record<string, string | null>
@@ -43,7 +43,8 @@ export const idsIn = (csv: string): string[] =>
     .flatMap(([id]) => id ?? [])
 
 /**
- * The values that a corrected CSV gives other than the records have, by id; lines that change nothing are left out.
+ * The values that a corrected CSV gives other than the records have, by id; lines that change nothing are left out, and those
+ * of ids that are not `wanted`.
  * Fails with CONFIG_INVALID, naming the line, where it is none of {@link csvOf}'s.
  */
 export function corrections(
@@ -51,8 +52,9 @@ export function corrections(
   file: string,
   records: Map<string, ErrorRecord>,
   mask: Mask,
+  wanted?: readonly string[],
 ): Map<string, Values> {
-  const [first = [], ...lines] = parseCsv(csv)
+  const [{ values: first } = { values: [] }, ...lines] = readCsv(csv)
   const columns = new Set([...records.values()].flatMap(({ record }) => Object.keys(record)))
   const known = new Map([...columns].map(name => [cell(name), name]))
   const header = first.map(name => (name === null ? null : (known.get(name) ?? name)))
@@ -63,24 +65,28 @@ export function corrections(
   }
   if (header[0] !== '_id') invalid(1, `the first column is ${header[0] ?? 'missing'}, not _id`)
   const found = new Map<string, Values>()
-  for (const [index, line] of lines.entries()) {
+  const seen = new Set<string>()
+  for (const { line: at, values: line } of lines) {
     const [id] = line
+    if (wanted && !wanted.includes(id ?? '')) continue
     const record = records.get(id ?? '')
-    if (!record) return invalid(index + 2, `no open error record has the id ${id}`)
+    if (!record) return invalid(at, `no open error record has the id ${id}`)
+    if (seen.has(record.id)) invalid(at, `row ${id} is there twice`)
+    seen.add(record.id)
     if (line.length !== header.length)
-      invalid(index + 2, `${counted(line.length, 'value')} where the first line has ${header.length}`)
+      invalid(at, `${counted(line.length, 'value')} where the first line has ${header.length}`)
     const changed: [column: string, value: string | null][] = []
     for (const [column, name] of header.entries()) {
       if (name === '_id' || name === '_reason') continue
       if (name === null || !columns.has(name)) return invalid(1, `${record.table_name} has no column ${name}`)
       if (!Object.hasOwn(record.record, name)) {
         if (line[column] === null) continue
-        return invalid(index + 2, `row ${id} has no ${name}`)
+        return invalid(at, `row ${id} has no ${name}`)
       }
       const [was, now] = [record.record[name]!, line[column]!]
       if (now !== null && isMasked(now) && isSensitive(record.sensitive, name)) {
         if (now === mask.value(record.sensitive, name, was)) continue
-        return invalid(index + 2, `${name} is ${now}, which stands for a value of another row`)
+        return invalid(at, `${name} is ${now}, which stands for a value of another row`)
       }
       // As it was exported, one way or the other.
       if (now === was || (now !== null && was !== null && now === cell(was))) continue

@@ -228,6 +228,12 @@ test('what is exported comes back as it was, in whatever portions; only changes 
   assert.throws(() => corrections('_id,_reason,a,f.csv line 3\ni,r,2,x\n', 'g.csv', byId, Mask.none), {
     message: 'g.csv:2: row i has no f.csv line 3',
   })
+  const twice = '_id,_reason,a\ni,r,"2\n"\ni,r,3\nk,r,4\n'
+  assert.throws(() => corrections(twice, 'g.csv', byId, Mask.none, ['i']), {
+    message: 'g.csv:4: row i is there twice',
+  })
+  const others = '_id,_reason,a\ni,r,2\nk,r,4\n'
+  assert.deepEqual(corrections(others, 'g.csv', byId, Mask.none, ['i']), new Map([['i', { a: '2' }]]))
 })
 
 test('rows that are the same in every column are each corrected, where a model has no key', async () => {
