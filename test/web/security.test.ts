@@ -180,6 +180,46 @@ test('on this machine only: a page elsewhere whose name leads here gets nothing'
   assert.equal((await site.ask('/jobs/here/pause', post({ headers: {} }))).status, 403)
 })
 
+test('behind a proxy on this machine nobody is let in who has not logged in', async t => {
+  const job = await seenJob(t, 'passed')
+  const site = await openSite(t, {
+    jobs: job.folder,
+    home: job.home,
+    env: { NIGHTFREIGHT_URL: 'https://nights.example' },
+  })
+  const status = (headers: Record<string, string>, method = 'GET') =>
+    new Promise<number>((resolve, reject) => {
+      const asked = request(
+        `${site.url}/jobs/passed${method === 'POST' ? '/pause' : ''}`,
+        { headers, method },
+        answer => resolve(answer.resume().statusCode!),
+      )
+      asked.on('error', reject).end()
+    })
+  const here = new URL(site.url).host
+  assert.equal(await status({ host: here }), 200)
+  const unset = await site.ask('/', { headers: { 'x-forwarded-for': '10.1.2.3' } })
+  assert.match(unset.text, /nightfreight users add/)
+  const ways: Record<string, string>[] = [
+    { host: 'nights.example' },
+    { host: here, 'x-forwarded-for': '10.1.2.3' },
+    { host: here, 'x-forwarded-email': 'ada@nights.example' },
+    { host: here, forwarded: 'for=10.1.2.3' },
+    { host: here, via: '1.1 proxy' },
+    { host: here, origin: 'https://nights.example' },
+  ]
+  for (const passed of ways) {
+    assert.equal(await status(passed), 403, JSON.stringify(passed))
+    const origin = 'https://nights.example'
+    assert.equal(await status({ origin, ...passed }, 'POST'), 403, JSON.stringify(passed))
+  }
+  // Whoever is known is let in by that.
+  const users = new WebUsers(job.metadata.database, { now: () => new Date() })
+  await users.set('ada', 'operator', 'correct horse battery')
+  const session = `nightfreight=${await users.logIn('ada', 'correct horse battery')}`
+  assert.equal(await status({ host: 'nights.example', cookie: session }), 200)
+})
+
 test('names, errors and values are never markup; paths and filters are never more than text', async t => {
   const site = await guarded(t, 'text')
   const { metadata, run, ask } = site
