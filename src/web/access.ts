@@ -124,21 +124,27 @@ export class LoginLimit {
     this.now = now
   }
 
-  /** Whether another try is allowed now; it counts. */
-  allows(name: string, address: string): boolean {
+  /** Whether another try of anybody is allowed now; it counts. */
+  allowsAny(): boolean {
     const now = this.now()
     this.tries = this.tries.filter(at => now - at < 60_000)
     if (this.tries.length >= MAX_A_MINUTE) return false
     this.tries.push(now)
-    return [name, address].every(key => this.recent(key).length < MAX_FAILURES)
+    return true
   }
 
-  failed(name: string, address: string): void {
-    for (const key of [name, address]) this.failures.set(key, [...this.recent(key), this.now()])
+  /** Whether another try is allowed now; it counts, as failed until it has succeeded: others may come meanwhile. */
+  allows(name: string, address: string): boolean {
+    if (!this.allowsAny()) return false
+    const keys = [name, address]
+    if (keys.some(key => this.recent(key).length >= MAX_FAILURES)) return false
+    for (const key of keys) this.failures.set(key, [...this.recent(key), this.now()])
+    return true
   }
 
-  succeeded(name: string): void {
+  succeeded(name: string, address: string): void {
     this.failures.delete(name)
+    this.failures.set(address, this.recent(address).slice(0, -1))
   }
 
   private recent(key: string): number[] {
