@@ -2,6 +2,8 @@ import { EngineError } from '../errors.ts'
 import type { RunContext } from '../runtime/context.ts'
 import { unstaged } from '../sql/bind.ts'
 import { type Duck, quoteName } from '../sql/duckdb.ts'
+import type { SqlGraph } from '../sql/model.ts'
+import { usedMacros } from '../sql/order.ts'
 import type { SqlFile } from '../sql/parse.ts'
 import { stripped } from '../sql/text.ts'
 import { type DataSet, goodRows } from '../staging/dataSet.ts'
@@ -48,17 +50,24 @@ export async function openSet(
 }
 
 /** Makes a model a table that is computed where it is read, of the values that it would have if it were staged. */
-export async function openView(session: Session, model: SqlFile & { name: string }): Promise<void> {
+export async function openView(
+  session: Session,
+  { queries, macros }: Pick<SqlGraph, 'queries' | 'macros'>,
+  model: SqlFile & { name: string },
+): Promise<void> {
   const columns = await columnsOf(session, model)
-  const rows = asSeen(asStaged(uncollated(stripped(model.sql), columns), columns), columns)
+  const query = queries.get(model.file)
+  const sources = [model, ...(query ? usedMacros(query, macros) : [])]
+  const sql = stripped(model.sql)
+  // Only what says so gives a text one.
+  const isCollated = sources.some(source => /\bcollate\b/i.test(source.sql))
+  const rows = asSeen(asStaged(isCollated ? uncollated(sql, columns) : sql, columns), columns)
   await session.duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${rows}`)
 }
 
 /** SQL of a query's rows without the collations of its texts, which no file keeps. */
 function uncollated(sql: string, columns: Column[]): string {
-  const texts = /\bcollate\b/i.test(sql)
-    ? columns.filter(({ type, duck }) => type.kind === 'text' && duck === undefined)
-    : []
+  const texts = columns.filter(({ type, duck }) => type.kind === 'text' && duck === undefined)
   const plain = texts.map(({ name }) => `${quoteName(name)} COLLATE "binary" AS ${quoteName(name)}`)
   return plain.length > 0 ? `SELECT * REPLACE (${plain.join(', ')}) FROM (${sql}\n)` : sql
 }

@@ -103,7 +103,7 @@ export async function transform(
     const needs = [...(extract || model.buckets ? [name] : []), ...model.reads, ...model.awaits]
     await failures.attempt([name], needs, async () => {
       if (inline) {
-        await within(model, () => openView(context, model))
+        await within(model, () => openView(context, graph, model))
       } else {
         const rows = read && image ? asRead(context, read, image, judged) : made?.get(name)
         const query = { ...model, ...rows }

@@ -1,8 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Clock } from '../../engine/contracts/tasks.ts'
-import { type Counted, countAlert, settleAlert } from '../metadata/alerts.ts'
+import {
+  type Counted,
+  countAlert,
+  LOG,
+  type RaisedAlert,
+  type SettledAlert,
+  settleAlert,
+} from '../metadata/alerts.ts'
 import type { Database } from '../metadata/database.ts'
+import { claimUntold, untoldAlerts } from '../metadata/untoldAlerts.ts'
 import { type Alert, isCounted, keyOf } from '../spec/alert.ts'
 import type { AlertSpec } from '../spec/alerts.ts'
 import { legible } from '../util/printable.ts'
@@ -25,9 +33,6 @@ export interface AlertWorld {
   patience?: number
 }
 
-/** Where every alert is noted, whatever channels there are. */
-const LOG = 'log'
-
 /** What became of an alert in one channel. */
 export interface Delivery {
   channel: string
@@ -49,15 +54,39 @@ export class Alerts {
     this.patience = context.patience ?? 5000
   }
 
-  /** Counts an alert and sends it to the channels of its kind (or those named) in which it is due; bounded in time. */
-  raise(
+  /** An alert as it is to be counted and sent, to the channels of its kind or those named. */
+  prepared(
     alert: Alert,
     channels = alert.kind === 'test' ? [] : (this.spec?.on[alert.kind] ?? []),
-  ): Promise<Delivery[]> {
-    const shown = { ...alert, ...this.page(alert) }
-    const raised = this.deliver(masked(shown, this.context.secrets), channels)
-    this.going.add(raised)
-    return raised.finally(() => this.going.delete(raised))
+  ): RaisedAlert {
+    const window = isCounted(alert) ? (this.spec?.repeatAfter ?? 0) : 0
+    const since = new Date(this.context.clock.now().getTime() - window + 1).toISOString()
+    return {
+      key: keyOf(alert),
+      alert: masked({ ...alert, ...this.page(alert) }, this.context.secrets),
+      channels: [...new Set([LOG, ...channels])],
+      since: isCounted(alert) ? since : '9999',
+    }
+  }
+
+  /** Counts an alert and sends it to the channels of its kind (or those named) in which it is due; bounded in time. */
+  raise(alert: Alert, channels?: string[]): Promise<Delivery[]> {
+    return this.send(this.prepared(alert, channels))
+  }
+
+  /** Sends an alert, counted before or counted now. */
+  send(raised: RaisedAlert, counted?: Counted[]): Promise<Delivery[]> {
+    return this.tracked(this.deliver(raised, counted))
+  }
+
+  /** Sends a job's alerts again that no channel took, and those whose sender is gone, where it is time for that. */
+  again(job: string): Promise<Delivery[]> {
+    return this.tracked(this.deliverAgain(job))
+  }
+
+  private tracked<T>(work: Promise<T>): Promise<T> {
+    this.going.add(work)
+    return work.finally(() => this.going.delete(work))
   }
 
   /** Waits for alerts that are on their way. */
@@ -70,35 +99,59 @@ export class Alerts {
     return site === undefined ? {} : { page: `${site}${run === undefined ? jobPath(job) : runPath(run)}` }
   }
 
-  private async deliver(alert: Alert, channels: string[]): Promise<Delivery[]> {
-    const { clock, log } = this.context
-    const key = keyOf(alert)
-    const window = isCounted(alert) ? (this.spec?.repeatAfter ?? 0) : 0
-    const since = new Date(clock.now().getTime() - window + 1).toISOString()
-    const all = [...new Set([LOG, ...channels])]
+  private async deliver(raised: RaisedAlert, before?: Counted[]): Promise<Delivery[]> {
+    const { alert, channels } = raised
     // A store that does not answer keeps nobody from being told.
-    const unknown = all.map(channel => ({ channel, times: 1, firstAt: alert.at, due: true }))
-    const counted = await this.inTime(
-      countAlert(this.context.database, key, alert, all, isCounted(alert) ? since : '9999'),
-      'cannot count an alert',
-    )
-    return Promise.all((counted ?? unknown).map(each => this.send(key, alert, each))).then(deliveries => {
+    const unknown = channels.map(channel => ({ channel, times: 1, firstAt: alert.at, due: true }))
+    const counted =
+      before ??
+      (await this.inTime(
+        this.context.database.transaction(queries => countAlert(queries, raised)),
+        'cannot count an alert',
+      ))
+    return Promise.all((counted ?? unknown).map(each => this.sendCounted(raised, each))).then(deliveries => {
       const { title, kind, severity } = alert
-      log.warn({ alert: kind, severity, title, deliveries }, subject(alert))
+      this.context.log.warn({ alert: kind, severity, title, deliveries }, subject(alert))
       return deliveries.filter(({ channel }) => channel !== LOG)
     })
   }
 
-  private async send(
-    key: string,
-    alert: Alert,
+  private async sendCounted(
+    { key, alert }: RaisedAlert,
     { channel, times, firstAt, due }: Counted,
   ): Promise<Delivery> {
     if (!due) return { channel, state: 'held' }
     const told: Alert = { ...alert, times: isCounted(alert) ? times : 1, since: firstAt }
-    const error = channel === LOG ? undefined : await this.attempt(channel, told)
+    return this.sendClaimed({ key, channel, alert: told, tries: 0 })
+  }
+
+  private async deliverAgain(job: string): Promise<Delivery[]> {
+    const { database, clock, log } = this.context
+    const found = await this.inTime(
+      untoldAlerts(database, clock.now(), job),
+      'cannot find alerts to send again',
+    )
+    const sent = (found ?? []).map(async record => {
+      const { channel, kind, severity } = record
+      if (channel !== LOG && !this.spec?.channels[channel]) return []
+      const claim = await this.inTime(
+        claimUntold(database, record, clock.now().toISOString()),
+        'cannot send an alert again',
+      )
+      if (!claim) return []
+      const delivery = await this.sendClaimed(claim)
+      log.warn({ alert: kind, severity, title: claim.alert.title, delivery }, 'an alert was sent again')
+      return channel === LOG ? [] : [delivery]
+    })
+    return (await Promise.all(sent)).flat()
+  }
+
+  /** Sends a claimed alert, and keeps what became of it. */
+  private async sendClaimed(claim: SettledAlert): Promise<Delivery> {
+    const { channel, alert } = claim
+    const error = channel === LOG ? undefined : await this.attempt(channel, alert)
     await this.inTime(
-      settleAlert(this.context.database, key, channel, told, error),
+      settleAlert(this.context.database, claim, this.context.clock.now(), error),
       'cannot keep what became of an alert',
     )
     return { channel, state: error === undefined ? 'sent' : 'failed', ...(error !== undefined && { error }) }

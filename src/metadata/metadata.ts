@@ -53,6 +53,8 @@ export interface RunEnd extends Ended {
   fence: number
   status: Exclude<RunStatus, 'RUNNING'>
   error: unknown
+  /** What else is written with it, or not at all. */
+  also?: (queries: Queries) => Promise<void>
 }
 
 /** What is remembered from run to run, in SQLite or Postgres. Every write is durable on return. */
@@ -226,6 +228,7 @@ export class Metadata {
       )
       if (changed === 0) throw fenced(`run ${run}`)
       await this.keepEnd(queries, end)
+      await end.also?.(queries)
       const record = (await findRun(queries, run))!
       const state = stateAfter(end, record)
       await endInterval(queries, record, state, this.now())

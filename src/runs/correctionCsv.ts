@@ -5,6 +5,7 @@ import { counted } from '../../engine/plural.ts'
 import type { ErrorRecord } from '../metadata/errorRecords.ts'
 import { csvText, parseCsv, readCsv } from '../util/csv.ts'
 import { cell, ofCell } from '../util/printable.ts'
+import { shellWord } from '../util/shell.ts'
 
 type Values = Record<string, string | null>
 
@@ -36,6 +37,14 @@ export async function* csvOf(
 
 const shownAs = (value: string | null, exact: boolean) => (value === null || exact ? value : cell(value))
 
+/** Why a correction cannot be taken as it was sent: what stands for an unseen character is in the value itself, too. */
+export const untold = (column: string): string =>
+  `${column} has characters that are not seen, and nobody can tell which of them the corrected value has`
+
+/** How such a value is corrected. */
+export const byExact = ({ job, table_name }: ErrorRecord): string =>
+  `Correct it in its exact bytes: nightfreight errors export ${shellWord(job)} ${shellWord(table_name)} --exact --out rows.csv && nightfreight errors reprocess ${shellWord(job)} --corrections rows.csv`
+
 /** The ids of a corrected CSV. */
 export const idsIn = (csv: string): string[] =>
   parseCsv(csv)
@@ -58,10 +67,12 @@ export function corrections(
   const columns = new Set([...records.values()].flatMap(({ record }) => Object.keys(record)))
   const known = new Map([...columns].map(name => [cell(name), name]))
   const header = first.map(name => (name === null ? null : (known.get(name) ?? name)))
-  const invalid = (line: number, message: string) => {
-    throw new EngineError('CONFIG_INVALID', `${file}:${line}: ${message}`, {
-      hint: 'Correct the file that nightfreight errors export wrote; keep its first line and the ids.',
-    })
+  const invalid = (
+    line: number,
+    message: string,
+    hint = 'Correct the file that nightfreight errors export wrote; keep its first line and the ids.',
+  ) => {
+    throw new EngineError('CONFIG_INVALID', `${file}:${line}: ${message}`, { hint })
   }
   if (header[0] !== '_id') invalid(1, `the first column is ${header[0] ?? 'missing'}, not _id`)
   const found = new Map<string, Values>()
@@ -90,7 +101,9 @@ export function corrections(
       }
       // As it was exported, one way or the other.
       if (now === was || (now !== null && was !== null && now === cell(was))) continue
-      changed.push([name, now === null ? null : ofCell(now)])
+      const meant = now === null ? null : ofCell(now, was ?? '')
+      if (meant === undefined) return invalid(at, untold(name), byExact(record))
+      changed.push([name, meant])
     }
     if (changed.length > 0) found.set(record.id, Object.fromEntries(changed))
   }

@@ -7,6 +7,7 @@ import { counted } from '../../engine/plural.ts'
 import { total } from '../../engine/quality/accounts.ts'
 import type { Corrected } from '../../engine/runtime/correction.ts'
 import { rowsIn } from '../../engine/staging/store.ts'
+import { type Counted, countAlert } from '../metadata/alerts.ts'
 import type { ErrorRecord } from '../metadata/errorRecords.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { isDone } from '../metadata/runs.ts'
@@ -92,6 +93,8 @@ export async function finishRun(
   const figures = figuresOf(outcome, held.live, record.run_at)
   const tables = tablesOf(spec, outcome)
   const isLoaded = isDone(status)
+  const alert = monitor.alertOf({ ...result, tasks, report })
+  let counted: Counted[] | undefined
   try {
     if (isLoaded && rejects) {
       const begun = new Map(tasks.map(({ task, started_at }) => [task, started_at]))
@@ -133,15 +136,20 @@ export async function finishRun(
       tables,
       ...totalsOf(outcome, rejects?.categories ?? new Map(), tables, figures),
       seen: { log: held.live.log, report: data, measured: measuredBy(outcome) },
+      // With the end: who is killed before it is sent leaves it to be sent.
+      also: async queries => {
+        counted = alert && (await countAlert(queries, alert))
+      },
     })
     if (settled.length > 0)
       progress.note(`data intervals that had failed are done by this run: ${settled.join(', ')}`)
   } catch (failure) {
     const cause = error ?? failure
-    if (!isFenced(failure)) await monitor.ended({ ...result, status: 'FAILED', error: cause, tasks, report })
+    const lost = { ...result, status: 'FAILED', error: cause, tasks, report } as const
+    if (!isFenced(failure)) await monitor.ended(lost, monitor.alertOf(lost))
     throw isFenced(failure) ? failure : cause
   }
-  await monitor.ended({ ...result, tasks, report })
+  await monitor.ended({ ...result, tasks, report }, alert, counted)
   if (status !== 'PLANNED')
     await Promise.all([
       data && sendReport(options, held, data),

@@ -14,6 +14,7 @@ import {
 } from '../alerts/remedy.ts'
 import { alertOf, failureAlert, typed } from '../alerts/runAlerts.ts'
 import { readAlertsAlone } from '../config/alertsAlone.ts'
+import { untoldAlerts } from '../metadata/untoldAlerts.ts'
 import type { LimitedLog } from '../runs/changeLogs.ts'
 import type { Alert } from '../spec/alert.ts'
 import { siteOf } from '../util/site.ts'
@@ -36,6 +37,7 @@ export interface ServiceAlertsOptions extends Omit<AlertWorld, 'secrets' | 'site
 export class ServiceAlerts {
   private readonly options: ServiceAlertsOptions
   private readonly told = new Map<string, number>()
+  private sending: Promise<void> | undefined
 
   constructor(options: ServiceAlertsOptions) {
     this.options = options
@@ -141,6 +143,29 @@ export class ServiceAlerts {
     })
   }
 
+  /** Sends alerts again that no channel took, and those whose sender was killed, of all jobs that are served. */
+  again(jobs: ReadonlyMap<string, Pick<ScheduledJob, 'folder'>>): void {
+    this.sending ??= this.sendAgain(jobs)
+      .catch(error => this.options.log.error({ reason: String(error) }, 'alerts could not be sent again'))
+      .finally(() => {
+        this.sending = undefined
+      })
+  }
+
+  private async sendAgain(jobs: ReadonlyMap<string, Pick<ScheduledJob, 'folder'>>): Promise<void> {
+    const { database, clock } = this.options
+    for (const job of new Set((await untoldAlerts(database, clock.now())).map(each => each.job))) {
+      const found = jobs.get(job)
+      if (found) await (await this.alertsOf(found.folder)).again(job)
+    }
+  }
+
+  private async alertsOf(folder: string): Promise<Alerts> {
+    const { home, env, ...world } = this.options
+    const { alerts, secrets } = await readAlertsAlone(folder, home, env)
+    return new Alerts(alerts, { ...world, secrets, site: siteOf(env) })
+  }
+
   private placeOf(folder: string): CommandPlace {
     const { home, env } = this.options
     return { folder, home, env }
@@ -157,16 +182,14 @@ export class ServiceAlerts {
   }
 
   private async tell(folder: string, alert: Alert): Promise<void> {
-    const { home, env, log, ...world } = this.options
     const key = `${alert.job} ${alert.cause} ${alert.what}`
     const now = performance.now()
     if (now - (this.told.get(key) ?? Number.NEGATIVE_INFINITY) < REPEAT_MS) return
     this.told.set(key, now)
     try {
-      const { alerts, secrets } = await readAlertsAlone(folder, home, env)
-      await new Alerts(alerts, { ...world, log, secrets, site: siteOf(env) }).raise(alert)
+      await (await this.alertsOf(folder)).raise(alert)
     } catch (error) {
-      log.error({ reason: String(error) }, 'an alert of the service failed')
+      this.options.log.error({ reason: String(error) }, 'an alert of the service failed')
     }
   }
 }

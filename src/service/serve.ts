@@ -61,6 +61,8 @@ const HANGS = 60_000
 const HEARTBEAT_MS = 60_000
 /** Milliseconds between two looks at what servers keep of their logs. */
 const SIZES_MS = 60_000
+/** Milliseconds between two looks for alerts that are to be sent again. */
+const UNTOLD_MS = 10_000
 /** Milliseconds between two looks at whether the store is whole. */
 const VERIFY_MS = 30_000
 /** It reads the whole store while nothing else goes on: of a large one, less often. */
@@ -148,6 +150,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   })
   const beats = every(HEARTBEAT_MS, () => beat(options.heartbeat, log))
   const sizes = every(SIZES_MS, async () => kept.look(catalog.jobs.values()))
+  const untold = every(UNTOLD_MS, async () => alerts.again(catalog.jobs))
   const proofs = every(VERIFY_MS, async () => metadata.database.verify?.(), VERIFY_REST)
   reloads.done()
   while (!signal.aborted) {
@@ -158,6 +161,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       await scheduler.tick()
       await logs.look(catalog.jobs, scheduler.facts.leads)
       await sizes.maybe()
+      await untold.maybe()
       trouble = undefined
       if (troubles().length === 0) await beats.maybe()
     } catch (error) {

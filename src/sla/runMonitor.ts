@@ -4,14 +4,22 @@ import type { Clock } from '../../engine/contracts/tasks.ts'
 import { type ErrorCode, errorData } from '../../engine/errors.ts'
 import type { Outcome } from '../../engine/pipeline.ts'
 import type { ProgressListener } from '../../engine/runtime/context.ts'
-import { Alerts } from '../alerts/alerts.ts'
+import { Alerts, type Delivery } from '../alerts/alerts.ts'
 import { type CommandPlace, runInterval, statusOf } from '../alerts/remedy.ts'
-import { alertOf, type EndedRun, endAlert, typed } from '../alerts/runAlerts.ts'
-import { openAlerts, resolveAlerts } from '../metadata/alerts.ts'
+import { type AlertedRun, alertOf, type EndedRun, endAlert, typed } from '../alerts/runAlerts.ts'
+import {
+  type AlertRecord,
+  type Counted,
+  LOG,
+  openAlerts,
+  type RaisedAlert,
+  resolveAlerts,
+} from '../metadata/alerts.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { isDone, type RunRecord } from '../metadata/runs.ts'
+import { isUntold } from '../metadata/untoldAlerts.ts'
 import { keepViolations, pastTasks } from '../metadata/violations.ts'
-import type { Alert } from '../spec/alert.ts'
+import { type Alert, isOfRun } from '../spec/alert.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { siteOf } from '../util/site.ts'
 import { forecast, type PastTask, type Progress } from './forecast.ts'
@@ -39,6 +47,7 @@ export interface WatchOptions {
 const POLL_INTERVAL_MS = 5000
 /** Earlier runs that a forecast goes by. */
 const EARLIER = 7
+const NOT_TOLD = 'the alerts of the end of the run failed'
 
 /**
  * Watches one run: its targets while it goes on and at its end, and whom to tell. Nothing that fails here fails the
@@ -147,58 +156,77 @@ export class RunMonitor {
     return targets
   }
 
-  /** Tells of the run's end, and of the recovery from earlier failures; waits until all is told, or for a while. */
-  async ended(ended: EndedRun): Promise<void> {
-    const { spec, record, metadata, clock, log } = this.options
-    const targets = [...new Set(spec.loads.map(({ to }) => to))]
-    const { interval_start: start, trigger } = record
-    const interval = start === null ? undefined : runInterval(start, trigger)
-    const run = {
-      job: spec.job,
-      run: record.run,
-      ...this.place,
-      targets,
-      ...(interval && { interval }),
-    }
+  /** What is to be told of the run's end, to be counted with it; undefined: nothing. */
+  alertOf(ended: EndedRun): RaisedAlert | undefined {
     try {
-      const alert = endAlert(run, ended, clock.now())
-      if (alert) await this.raise(alert)
-      // What is told on the way comes first, or it would be noted after its cause is gone.
-      await this.alerts.settled()
-      if (isDone(ended.status)) {
-        const open = await openAlerts(metadata.database, spec.job)
-        const failed = open.filter(({ kind, channel }) => kind === 'failure' && channel === 'log')
-        const gone = open.filter(
-          ({ kind, key }) =>
-            kind === 'failure' || kind === 'retry' || (kind === 'sla' && !this.told.has(key)),
-        )
-        await resolveAlerts(
-          metadata.database,
-          gone.map(({ key }) => key),
-        )
-        if (failed.length > 0) {
-          const times = failed.reduce((sum, each) => sum + each.times, 0)
-          await this.raise({
-            ...alertOf(run, clock.now(), {
-              kind: 'recovery',
-              severity: 'INFO',
-              cause: 'recovery',
-              title: `${spec.job}: works again`,
-              what: `The run succeeded; before it, the job failed ${times === 1 ? 'once' : `${times} times`} since ${failed[0]!.first_at}.`,
-            }),
-            targets: targets.map(to => `${to}: committed, complete`),
-            report: ended.report,
-          })
-        }
-      }
+      const alert = endAlert(this.alerted, ended, this.options.clock.now())
+      return alert && this.alerts.prepared(alert)
     } catch (error) {
-      log.error({ reason: errorData(error).message }, 'the alerts of the end of the run failed')
+      this.options.log.error({ reason: errorData(error).message }, NOT_TOLD)
+      return undefined
     }
   }
 
-  /** Sends an alert; a channel that does not take it is told to whoever sees the run's output, once. */
+  /**
+   * Tells of the run's end, as it was counted, of what could not be told before, and of the recovery from earlier
+   * failures; waits until all is told, or for a while.
+   */
+  async ended(ended: EndedRun, alert: RaisedAlert | undefined, counted?: Counted[]): Promise<void> {
+    const { spec, clock, log } = this.options
+    try {
+      if (alert) this.noteDeaf(await this.alerts.send(alert, counted))
+      this.noteDeaf(await this.alerts.again(spec.job))
+      // What is told on the way comes first, or it would be noted after its cause is gone.
+      await this.alerts.settled()
+      if (!isDone(ended.status)) return
+      const failed = await this.resolved()
+      if (failed.length === 0) return
+      const times = failed.reduce((sum, each) => sum + each.times, 0)
+      await this.raise({
+        ...alertOf(this.alerted, clock.now(), {
+          kind: 'recovery',
+          severity: 'INFO',
+          cause: 'recovery',
+          title: `${spec.job}: works again`,
+          what: `The run succeeded; before it, the job failed ${times === 1 ? 'once' : `${times} times`} since ${failed[0]!.first_at}.`,
+        }),
+        targets: this.alerted.targets.map(to => `${to}: committed, complete`),
+        report: ended.report,
+      })
+    } catch (error) {
+      log.error({ reason: errorData(error).message }, NOT_TOLD)
+    }
+  }
+
+  private get alerted(): AlertedRun {
+    const { spec, record } = this.options
+    const { interval_start: start, trigger } = record
+    const interval = start === null ? undefined : runInterval(start, trigger)
+    const targets = [...new Set(spec.loads.map(({ to }) => to))]
+    return { job: spec.job, run: record.run, ...this.place, targets, ...(interval && { interval }) }
+  }
+
+  /** Notes that what was told of the job is over; gives its failures. One that nobody has taken yet is still to be told. */
+  private async resolved(): Promise<AlertRecord[]> {
+    const { spec, metadata, clock } = this.options
+    const now = clock.now()
+    const open = await openAlerts(metadata.database, spec.job)
+    const gone = open.filter(record => {
+      const { kind, key } = record
+      if (kind === 'failure') return !isUntold(record, now)
+      return kind === 'retry' || (kind === 'sla' && !this.told.has(key))
+    })
+    await resolveAlerts(metadata.database, gone)
+    return open.filter(record => isOfRun(record) && record.channel === LOG)
+  }
+
   private async raise(alert: Alert): Promise<void> {
-    for (const { channel, state, error } of await this.alerts.raise(alert)) {
+    this.noteDeaf(await this.alerts.raise(alert))
+  }
+
+  /** A channel that does not take an alert is told to whoever sees the run's output, once. */
+  private noteDeaf(deliveries: Delivery[]): void {
+    for (const { channel, state, error } of deliveries) {
       if (state !== 'failed' || this.deaf.has(channel)) continue
       this.deaf.add(channel)
       this.options.note(`an alert was not sent to ${channel}: ${error}`)

@@ -41,3 +41,7 @@ export const keyOf = ({ job, kind, cause }: Alert): string => `${job}/${kind}/${
 
 /** Whether an alert that was sent a moment ago is not sent again. */
 export const isCounted = ({ kind }: Alert): boolean => !['recovery', 'success', 'test'].includes(kind)
+
+/** Whether a failure is one of a run; of its schedule (a start that was missed, intervals that wait) it is not. */
+export const isOfRun = ({ kind, severity }: Pick<Alert, 'kind' | 'severity'>): boolean =>
+  kind === 'failure' && severity === 'CRITICAL'

@@ -27,16 +27,33 @@ export interface Caller {
   /** IP address of the other end of the connection. */
   address: string
   header(name: string): string | undefined
+  /** Of all headers, in small letters. */
+  headers: string[]
   /** Of the log-in's cookie. */
   session: string | undefined
 }
 
-/** `unset`: served beyond this machine, and nobody has said to whom. */
+/** `unset`: asked from beyond this machine, and nobody has said who may. */
 export type Refusal = 'unknown' | 'unset' | 'foreign host'
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?|::ffff:127(\.\d{1,3}){3})$/
 
 export const isLoopback = (host: string): boolean => LOOPBACK.test(host)
+
+const isLoopbackHost = (host: string) => isLoopback(host.replace(/:\d+$/, ''))
+
+/** What a proxy adds to what it passes on. */
+const PASSED_ON = /^(x-forwarded-.*|x-real-ip|forwarded|via)$/
+
+/** Whether a request that came to an address of this machine was made on it: a proxy here passes on what others ask. */
+function isHere({ header, headers }: Caller): boolean {
+  const origin = header('origin')
+  return (
+    isLoopbackHost(header('host') ?? '') &&
+    (origin === undefined || (URL.canParse(origin) && isLoopback(new URL(origin).hostname))) &&
+    !headers.some(name => PASSED_ON.test(name))
+  )
+}
 
 /** Decides who asks, and whether they are let in. */
 export class Access {
@@ -65,7 +82,7 @@ export class Access {
       if (found) return found
     }
     if (tokens.length > 0 || proxy || openId || (await users.list()).length > 0) return 'unknown'
-    return isLoopback(host) ? { name: 'local', role: 'operator' } : 'unset'
+    return isLoopback(host) && isHere(caller) ? { name: 'local', role: 'operator' } : 'unset'
   }
 
   /** Whether a request that changes something comes from a page of ours, or from no page at all. */
@@ -82,7 +99,7 @@ export class Access {
     const header = caller.header('host')
     if (header === undefined) return false
     if (!isLoopback(host)) return true
-    return isLoopback(header.replace(/:\d+$/, '')) || header === url?.host
+    return isLoopbackHost(header) || header === url?.host
   }
 }
 
@@ -107,21 +124,27 @@ export class LoginLimit {
     this.now = now
   }
 
-  /** Whether another try is allowed now; it counts. */
-  allows(name: string, address: string): boolean {
+  /** Whether another try of anybody is allowed now; it counts. */
+  allowsAny(): boolean {
     const now = this.now()
     this.tries = this.tries.filter(at => now - at < 60_000)
     if (this.tries.length >= MAX_A_MINUTE) return false
     this.tries.push(now)
-    return [name, address].every(key => this.recent(key).length < MAX_FAILURES)
+    return true
   }
 
-  failed(name: string, address: string): void {
-    for (const key of [name, address]) this.failures.set(key, [...this.recent(key), this.now()])
+  /** Whether another try is allowed now; it counts, as failed until it has succeeded: others may come meanwhile. */
+  allows(name: string, address: string): boolean {
+    if (!this.allowsAny()) return false
+    const keys = [name, address]
+    if (keys.some(key => this.recent(key).length >= MAX_FAILURES)) return false
+    for (const key of keys) this.failures.set(key, [...this.recent(key), this.now()])
+    return true
   }
 
-  succeeded(name: string): void {
+  succeeded(name: string, address: string): void {
     this.failures.delete(name)
+    this.failures.set(address, this.recent(address).slice(0, -1))
   }
 
   private recent(key: string): number[] {

@@ -2,10 +2,11 @@ import { EngineError } from '../../engine/errors.ts'
 import { counted } from '../../engine/plural.ts'
 import type { ErrorRecord } from '../metadata/errorRecords.ts'
 import type { RunRecord } from '../metadata/runs.ts'
+import { byExact, untold } from '../runs/correctionCsv.ts'
 import { shownRecord } from '../runs/mask.ts'
 import type { Launched } from '../service/launch.ts'
 import { isRunning } from '../util/owner.ts'
-import { legible } from '../util/printable.ts'
+import { legible, ofLegible } from '../util/printable.ts'
 import { jobPath, runPath } from '../util/site.ts'
 import type { Identity } from './access.ts'
 import type { WebContext } from './context.ts'
@@ -134,16 +135,19 @@ export const correct: Act = async ({ metadata, mask }, id, form) => {
 
 /** Values other than those that were shown: what stands for a sensitive one, left as it is, changes nothing. */
 function changedValues(
-  { record }: ErrorRecord,
+  found: ErrorRecord,
   shown: ErrorRecord['record'],
   form: Form,
 ): Record<string, string | null> {
   const changed: [column: string, value: string | null][] = []
-  for (const [index, name] of Object.keys(record).entries()) {
+  for (const [index, name] of Object.keys(found.record).entries()) {
     const text = form.get(`value-${index}`)?.[0]
     if (text === undefined) continue
     const value = form.has(`null-${index}`) ? null : text
-    if (formText(value) !== formText(shown[name] ?? null)) changed.push([name, value])
+    const was = shown[name] ?? null
+    if (formText(value) === formText(was)) continue
+    const meant = value === null || was === null ? value : ofLegible(value, was)
+    changed.push([name, meant === undefined ? refuse(`${untold(name)}. ${byExact(found)}`) : meant])
   }
   return Object.fromEntries(changed)
 }

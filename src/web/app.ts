@@ -154,10 +154,16 @@ function events(app: Hono<Env>, web: WebContext): void {
     const who = context.get('who')
     const asked = new URL(ownPath(context.req.query('page')), 'http://here')
     if (events.isFull) return context.text('Too many watch already.\n', 503)
-    return events.watch(context, `${who.role} ${asked.pathname}${asked.search}`, async () => {
+    const look = async () => {
       const page = await findPage(web, asked.pathname, asked.searchParams, who)
       return page && { main: page.main.text, isLive: page.isLive ?? false }
-    })
+    }
+    const caller = callerOf(context)
+    const mayWatch = async () => {
+      const found = await web.access.identify(caller)
+      return typeof found !== 'string' && found.role === who.role
+    }
+    return events.watch(context, `${who.role} ${asked.pathname}${asked.search}`, look, mayWatch)
   })
 }
 

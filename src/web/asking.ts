@@ -35,6 +35,7 @@ export function show(
 export const callerOf = (context: Asking): Caller => ({
   address: context.env.incoming?.socket.remoteAddress ?? '',
   header: name => context.req.header(name),
+  headers: Object.keys(context.req.header()),
   session: getCookie(context, COOKIE),
 })
 

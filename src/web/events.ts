@@ -1,5 +1,6 @@
 import type { Context } from 'hono'
-import { type SSEStreamingApi, streamSSE } from 'hono/streaming'
+import { streamSSE } from 'hono/streaming'
+import { type MayWatch, Watcher } from './watcher.ts'
 
 /** Milliseconds between two looks at a page that somebody watches. */
 const LOOK_MS = 1500
@@ -12,7 +13,7 @@ const MAX_WATCHERS = 200
 export type Look = () => Promise<{ main: string; isLive: boolean } | undefined>
 
 interface Watched {
-  watchers: Set<SSEStreamingApi>
+  watchers: Set<Watcher>
   shown: string
   said: number
   timer: NodeJS.Timeout
@@ -28,14 +29,16 @@ export class Events {
     return watchers >= MAX_WATCHERS
   }
 
-  /** Watches until the other end goes; `key` tells pages apart, and for whom they are. */
-  watch(context: Context, key: string, look: Look): Response {
+  /** Watches until the other end goes, or may not any more; `key` tells pages apart, and for whom they are. */
+  watch(context: Context, key: string, look: Look, mayWatch: MayWatch): Response {
     return streamSSE(context, async stream => {
+      const gone = new Promise<void>(resolve => stream.onAbort(resolve))
       const watched = this.pages.get(key) ?? this.begin(key, look)
-      watched.watchers.add(stream)
-      if (watched.shown !== '') await stream.writeSSE({ event: 'page', data: JSON.stringify(watched.shown) })
-      await new Promise<void>(resolve => stream.onAbort(resolve))
-      watched.watchers.delete(stream)
+      const watcher = new Watcher(stream, mayWatch)
+      watched.watchers.add(watcher)
+      if (watched.shown !== '') watcher.tell('page', watched.shown)
+      if (!stream.aborted) await gone
+      watched.watchers.delete(watcher)
       if (watched.watchers.size === 0) this.end(key, watched)
     })
   }
@@ -45,7 +48,7 @@ export class Events {
     const act = async () => {
       if (isLooking) return
       isLooking = true
-      // The store may be back at the next look, and one who watches may just have gone.
+      // The store may be back at the next look.
       await this.look(key, watched, look).catch(() => {})
       isLooking = false
     }
@@ -60,25 +63,25 @@ export class Events {
   }
 
   private async look(key: string, watched: Watched, look: Look): Promise<void> {
+    await Promise.all([...watched.watchers].map(watcher => watcher.check()))
     const page = await look()
     if (page?.isLive && page.main !== watched.shown) {
       watched.shown = page.main
-      await this.say(watched, 'page', page.main)
+      this.tell(watched, 'page', page.main)
     } else if (!page?.isLive) {
-      await this.say(watched, 'over', '')
+      this.tell(watched, 'over', '')
       this.end(key, watched)
-    } else if (performance.now() - watched.said > QUIET_MS) await this.say(watched, 'quiet', '')
+    } else if (performance.now() - watched.said > QUIET_MS) this.tell(watched, 'quiet', '')
   }
 
-  private async say(watched: Watched, event: string, data: string): Promise<void> {
+  private tell(watched: Watched, event: string, data: string): void {
     watched.said = performance.now()
-    await Promise.all(
-      [...watched.watchers].map(stream => stream.writeSSE({ event, data: JSON.stringify(data) })),
-    )
+    for (const watcher of watched.watchers) watcher.tell(event, data)
   }
 
-  private end(key: string, { timer }: Watched): void {
-    clearInterval(timer)
-    this.pages.delete(key)
+  private end(key: string, watched: Watched): void {
+    clearInterval(watched.timer)
+    // Somebody may watch it anew.
+    if (this.pages.get(key) === watched) this.pages.delete(key)
   }
 }

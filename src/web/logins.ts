@@ -40,11 +40,10 @@ export function logins(app: Hono<Env>, web: WebContext): void {
     }
     const secret = await users.logIn(name, password)
     if (secret === undefined) {
-      limit.failed(name, caller.address)
       await told(context, name.slice(0, 100), '', 'refused: name or password is wrong')
       return again(401, 'Name or password is wrong.')
     }
-    limit.succeeded(name)
+    limit.succeeded(name, caller.address)
     await told(context, name, (await users.roleOf(name)) ?? '', 'done')
     setCookie(context, COOKIE, secret, cookieOptions(web))
     return context.redirect(ownPath(to), 303)
@@ -93,7 +92,7 @@ function providerLogins(
     const caller = callerOf(context)
     if (!access.isOwnHost(caller)) return notOurs(context)
     const to = ownPath(context.req.query('to'))
-    if (!limit.allows('', caller.address)) return show(context, await page(to), 429, TOO_MANY)
+    if (!limit.allowsAny()) return show(context, await page(to), 429, TOO_MANY)
     try {
       const { url, begun } = await openId.begin(to)
       setCookie(context, cookie, Buffer.from(JSON.stringify(begun)).toString('base64url'), {

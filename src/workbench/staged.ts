@@ -142,7 +142,7 @@ async function openModel(job: StagedJob, model: OrderedModel): Promise<void> {
   const { duck, spec } = context
   const { name, enrich, extract } = model
   if (enrich) await within(model, () => openEnriched(context, { ...model, enrich }))
-  else if (!extract) await within(model, () => openView(context, model))
+  else if (!extract) await within(model, () => openView(context, graph, model))
   const checks = graph.checks.filter(check => check.model === name)
   const keys = loadKeys(spec.loads, name)
   if (checks.length + keys.length === 0) return

@@ -242,10 +242,7 @@ for (const [index, name] of ['SQLite', 'Postgres'].entries())
         ['log', 1, 'sent'],
       ],
     )
-    await resolveAlerts(
-      store.database,
-      open.map(({ key }) => key),
-    )
+    await resolveAlerts(store.database, open)
     assert.deepEqual(await openAlerts(store.database, given.job), [])
     assert.equal((await raise(minute(1)))[0]!.state, 'sent')
     assert.equal((JSON.parse(hook.bodies.at(-1)!) as Alert).times, 1)

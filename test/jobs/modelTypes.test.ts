@@ -327,16 +327,24 @@ extract: { people: { from: in, files: people.csv, take: all, key: id, schema: { 
 load: { accounts: { to: wh, from: accounts, key: mail, mode: replace } }
 ${checks}resources: { memory: 300MB, threads: 1 }
 `
-  const job = await smallJob(t, 'collated', {
-    'job.yaml': yaml(''),
-    'in/people.csv': 'id,mail\n1,Ada\n2,ADA\n3,bob\n',
-    'mails.sql': 'SELECT id, mail COLLATE NOCASE AS mail FROM people',
-    'accounts.sql': 'SELECT mail, count(*) AS people FROM mails GROUP BY mail',
-  })
-  for (const checks of ['', 'checks: { mails: { id: not_null } }\n']) {
-    job.yaml(yaml(checks))
-    const { error, outcome } = await job.run()
-    assert.equal(error, undefined)
-    assert.equal(outcome.tables.find(({ name }) => name === 'accounts')!.rows, 3, checks)
+  const models = {
+    collated: 'SELECT id, mail COLLATE NOCASE AS mail FROM people',
+    collatedByMacro: 'SELECT id, folded(mail) AS mail FROM people',
+  }
+  for (const [name, mails] of Object.entries(models)) {
+    const job = await smallJob(t, name, {
+      'job.yaml': yaml(''),
+      'in/people.csv': 'id,mail\n1,Ada\n2,ADA\n3,bob\n',
+      'mails.sql': mails,
+      'accounts.sql': 'SELECT mail, count(*) AS people FROM mails GROUP BY mail',
+      '../macros/fold.sql':
+        'CREATE MACRO fold(x) AS x::VARCHAR COLLATE NOCASE; CREATE MACRO folded(x) AS fold(x);',
+    })
+    for (const checks of ['', 'checks: { mails: { id: not_null } }\n']) {
+      job.yaml(yaml(checks))
+      const { error, outcome } = await job.run()
+      assert.equal(error, undefined)
+      assert.equal(outcome.tables.find(each => each.name === 'accounts')!.rows, 3, `${name} ${checks}`)
+    }
   }
 })

@@ -151,11 +151,34 @@ test('a rejected row is found, corrected in place and reprocessed', async () => 
   await ended(run, 'COMPLETED_WITH_ERRORS')
   await page.goto(path)
   assert.equal(await badge(), 'reprocessed')
+  await correctsOneLetter('a\nb\u200ec\u0085', 'a\nB\u200ec\u0085')
+  await correctsOneLetter('a\r\nb\rc\r\n', 'a\r\nB\rc\r\n')
   await page.goto(`${site.url}/errors`)
   await page.getByLabel('all of these').check()
   await press('Discard chosen')
   assert.equal(await page.getByRole('status').innerText(), '7 rows are discarded.')
 })
+
+/** A value of which one letter is corrected keeps all else. */
+async function correctsOneLetter(was: string, corrected: string): Promise<void> {
+  const { database, errors } = site.metadata
+  const [record] = await errors.list({ limit: 1, state: 'open' })
+  const { id } = record!
+  const values = { record: JSON.stringify({ ...record!.record, city: was }), none: '[]' }
+  await database.run('UPDATE error_records SET record = :record, sensitive = :none WHERE id = :id', {
+    ...values,
+    id,
+  })
+  await page.goto(`${site.url}/errors/${id}`)
+  const city = page.locator('.field', { hasText: 'city' }).locator('textarea')
+  await city.fill((await city.inputValue()).replace('b', 'B'))
+  await press('Correct and reprocess')
+  assert.deepEqual((await errors.find(id))!.correction, { city: corrected })
+  await database.run(
+    `UPDATE error_records SET state = 'open', correction = NULL, record = :record, sensitive = :sensitive WHERE id = :id`,
+    { id, record: JSON.stringify(record!.record), sensitive: JSON.stringify(record!.sensitive) },
+  )
+}
 
 test('one table is read and compared whole', async () => {
   const [latest] = await site.metadata.runs(1)

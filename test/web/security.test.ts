@@ -135,9 +135,9 @@ test('a name and a password: log in, log out, too many tries, another role, remo
   assert.equal((await ask('/runs', eve)).status, 200)
   await ask('/logout', post({ headers: { ...eve.headers, origin: site.url } }))
   assert.equal((await ask('/runs', eve)).status, 401)
-  const answers = []
-  for (let n = 0; n < 7; n++) answers.push((await logIn('eve', 'guess')).status)
-  assert.deepEqual(answers, [401, 401, 401, 401, 401, 429, 429])
+  const guesses = await Promise.all(Array.from({ length: 20 }, () => logIn('eve', 'guess')))
+  assert.equal(guesses.filter(({ status }) => status === 401).length, 5, 'all at once')
+  assert.equal((await logIn('eve', 'guess')).status, 429)
   const stored = await site.metadata.database.all<{ password: string }>('SELECT password FROM web_users')
   for (const { password } of stored) assert.match(password, /^[0-9a-f]{32}:[0-9a-f]{64}$/)
 })
@@ -178,6 +178,46 @@ test('on this machine only: a page elsewhere whose name leads here gets nothing'
     403,
   )
   assert.equal((await site.ask('/jobs/here/pause', post({ headers: {} }))).status, 403)
+})
+
+test('behind a proxy on this machine nobody is let in who has not logged in', async t => {
+  const job = await seenJob(t, 'passed')
+  const site = await openSite(t, {
+    jobs: job.folder,
+    home: job.home,
+    env: { NIGHTFREIGHT_URL: 'https://nights.example' },
+  })
+  const status = (headers: Record<string, string>, method = 'GET') =>
+    new Promise<number>((resolve, reject) => {
+      const asked = request(
+        `${site.url}/jobs/passed${method === 'POST' ? '/pause' : ''}`,
+        { headers, method },
+        answer => resolve(answer.resume().statusCode!),
+      )
+      asked.on('error', reject).end()
+    })
+  const here = new URL(site.url).host
+  assert.equal(await status({ host: here }), 200)
+  const unset = await site.ask('/', { headers: { 'x-forwarded-for': '10.1.2.3' } })
+  assert.match(unset.text, /nightfreight users add/)
+  const ways: Record<string, string>[] = [
+    { host: 'nights.example' },
+    { host: here, 'x-forwarded-for': '10.1.2.3' },
+    { host: here, 'x-forwarded-email': 'ada@nights.example' },
+    { host: here, forwarded: 'for=10.1.2.3' },
+    { host: here, via: '1.1 proxy' },
+    { host: here, origin: 'https://nights.example' },
+  ]
+  for (const passed of ways) {
+    assert.equal(await status(passed), 403, JSON.stringify(passed))
+    const origin = 'https://nights.example'
+    assert.equal(await status({ origin, ...passed }, 'POST'), 403, JSON.stringify(passed))
+  }
+  // Whoever is known is let in by that.
+  const users = new WebUsers(job.metadata.database, { now: () => new Date() })
+  await users.set('ada', 'operator', 'correct horse battery')
+  const session = `nightfreight=${await users.logIn('ada', 'correct horse battery')}`
+  assert.equal(await status({ host: 'nights.example', cookie: session }), 200)
 })
 
 test('names, errors and values are never markup; paths and filters are never more than text', async t => {
@@ -321,16 +361,23 @@ test('users are added from a pipe, listed and removed; a short password and a sh
   assert.deepEqual([token.code, /fewer than 16 characters/.test(token.err)], [2, true], token.output)
 })
 
-test('failed log-ins count by name and by address, for a quarter of an hour', () => {
+test('failed log-ins count by name and by address, for a quarter of an hour, and those that go on count, too', () => {
   let now = 0
   const limit = new LoginLimit(() => now)
-  for (let n = 0; n < 5; n++) limit.failed('ada', `10.0.0.${n}`)
-  assert.equal(limit.allows('ada', '10.0.0.9'), false)
-  assert.equal(limit.allows('bob', '10.0.0.9'), true)
-  for (let n = 0; n < 5; n++) limit.failed(`guess ${n}`, '10.0.0.7')
-  assert.equal(limit.allows('bob', '10.0.0.7'), false)
+  const all = Array.from({ length: 60 }, (_, n) => limit.allows('ada', `10.0.0.${n}`))
+  assert.equal(all.filter(isAllowed => isAllowed).length, 5)
+  now += 61_000
+  assert.equal(limit.allows('ada', '10.0.1.9'), false)
+  assert.equal(limit.allows('bob', '10.0.1.9'), true)
+  for (let n = 0; n < 5; n++) assert.equal(limit.allows(`guess ${n}`, '10.0.1.7'), true)
+  assert.equal(limit.allows('bob', '10.0.1.7'), false)
+  // What has succeeded is no failure, of the name or from there.
+  for (let n = 0; n < 9; n++) {
+    assert.equal(limit.allows('eve', '10.0.1.1'), true)
+    limit.succeeded('eve', '10.0.1.1')
+  }
   now += 16 * 60_000
-  assert.equal(limit.allows('ada', '10.0.0.7'), true)
+  assert.equal(limit.allows('ada', '10.0.1.7'), true)
   for (let n = 0; n < 59; n++) limit.allows('x', 'y')
-  assert.equal(limit.allows('carol', '10.0.0.8'), false)
+  assert.equal(limit.allows('carol', '10.0.1.8'), false)
 })

@@ -149,7 +149,7 @@ ${mayAct(who) && found.state === 'queued' && catalog.jobs.has(found.job) ? html`
 
 /** What a value is written into: one of several lines would lose their ends in a line. */
 const field = (name: string, value: string) =>
-  /[\r\n]/.test(value)
+  /\n/.test(value)
     ? html`<textarea name="${name}" rows="4">
 ${value}</textarea>`
     : html`<input name="${name}" value="${value}">`
