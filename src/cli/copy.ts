@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
 import type { CopyRequest } from '../copy/request.ts'
+import { shellWord } from '../util/shell.ts'
 import { homeFolder, makeHome } from './home.ts'
 import { print, printError } from './output.ts'
 import { parseEach, parseList } from './parse.ts'
@@ -155,4 +156,4 @@ function renamedText(renamed: { table: string; target: string }[]): string {
 }
 
 const saved = (folder: string) =>
-  `${folder}/job.yaml is written. Set COPY_FROM and COPY_TO to the two URLs, then: nightfreight run ${folder}`
+  `${folder}/job.yaml is written. Set COPY_FROM and COPY_TO to the two URLs, then: nightfreight run ${shellWord(folder)}`

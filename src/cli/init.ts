@@ -5,6 +5,7 @@ import { nameParts } from '../connectors/sql/names.ts'
 import type { CopySource } from '../copy/request.ts'
 import type { SurveyedTable } from '../init/survey.ts'
 import type { FilesSurvey } from '../init/surveyFiles.ts'
+import { shellWord } from '../util/shell.ts'
 import { formatCount } from './meter.ts'
 import { print } from './output.ts'
 import { parseEach, parseList } from './parse.ts'
@@ -94,9 +95,9 @@ async function init(named: string | undefined, flags: InitFlags, signal: AbortSi
   )
   print(`${hasFiles ? await foundFiles(tables, left) : await found(tables, views)}\n\nWritten:\n${written.map(file => `  ${file}`).join('\n')}\n
 Next:
-  nightfreight doctor ${folder}      # what is missing, if anything
-  nightfreight test ${folder}        # the model, with the case in tests/
-  nightfreight run ${folder}         # tonight's run; the same line tomorrow loads what changed`)
+  nightfreight doctor ${shellWord(folder)}      # what is missing, if anything
+  nightfreight test ${shellWord(folder)}        # the model, with the case in tests/
+  nightfreight run ${shellWord(folder)}         # tonight's run; the same line tomorrow loads what changed`)
 }
 
 /** The tables, a line each, and what is left out. */

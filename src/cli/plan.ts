@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { EXIT } from '../../engine/errors.ts'
 import { ownValue } from '../../engine/ownValue.ts'
 import type { RunResult } from '../runs/result.ts'
+import { shellWord } from '../util/shell.ts'
 import { takenJson } from './accountText.ts'
 import { environmentFlag } from './environment.ts'
 import { homeFolder } from './home.ts'
@@ -84,7 +85,11 @@ Examples:
         }
         if (markdown) print(planMarkdown(result))
         else
-          printPlan(result, `nightfreight run ${folder}${environmentFlag()} --from-plan ${result.run}`, json)
+          printPlan(
+            result,
+            `nightfreight run ${shellWord(folder)}${environmentFlag()} --from-plan ${result.run}`,
+            json,
+          )
         if (exitCode && changesTarget(result)) process.exitCode = EXIT.changes
       },
     )

@@ -3,6 +3,7 @@ import { EXIT } from '../../engine/errors.ts'
 import { counted } from '../../engine/plural.ts'
 import { describeVerification } from '../../engine/verify/result.ts'
 import type { VerifyOutcome } from '../runs/verifyJob.ts'
+import { shellWord } from '../util/shell.ts'
 import { homeFolder } from './home.ts'
 import { isTerminal, print, printError } from './output.ts'
 import { createProgress } from './progress.ts'
@@ -71,7 +72,7 @@ async function look(folder: string, json: boolean, advise: boolean): Promise<str
     const equal = different.length === 0 && !left
     print(json ? JSON.stringify({ event: 'result', equal, ...found }) : verifyText(found))
     if (different.length > 0 && advise && !json)
-      print(`Load what differs:  nightfreight verify ${folder} --repair`)
+      print(`Load what differs:  nightfreight verify ${shellWord(folder)} --repair`)
     process.exitCode = different.length > 0 ? EXIT.quality : left ? EXIT.usage : EXIT.ok
     return different
   } catch (error) {

@@ -4,6 +4,7 @@ import { parseEnv } from 'node:util'
 import { parseDocument } from 'yaml'
 import { EngineError } from '../../engine/errors.ts'
 import { makeFolder } from '../util/folder.ts'
+import { shellWord } from '../util/shell.ts'
 import { type Draft, jobText, modelOf } from './job.ts'
 
 /** The two ends of a job, as they are typed. */
@@ -25,7 +26,7 @@ export function writeProject(folder: string, draft: Draft, ends: Ends): string[]
   const root = isInside ? process.cwd() : jobs
   if (existsSync(join(folder, 'job.yaml')))
     throw new EngineError('CONFIG_INVALID', `${join(folder, 'job.yaml')} is there already`, {
-      hint: `Give another folder, or add tables to it: nightfreight add table ${folder} NAME`,
+      hint: `Give another folder, or add tables to it: nightfreight add table ${shellWord(folder)} NAME`,
     })
   const urls = { [variableOf(draft.from)]: ends.from, [variableOf(draft.to)]: ends.to }
   refuseOthers(join(jobs, '.env'), urls)
@@ -136,6 +137,6 @@ jobs:
       # What npm pack makes in a checkout of Nightfreight, which is on no registry yet: its URL, or its path in this repository.
       - run: npm install --global "\${{ vars.NIGHTFREIGHT_PACKAGE }}"
       - run: cp ${jobs === '' ? '' : `${jobs}/`}.env.example ${jobs === '' ? '' : `${jobs}/`}.env
-      - run: nightfreight validate ${folder}
-      - run: nightfreight test ${folder}
+      - run: nightfreight validate ${shellWord(folder)}
+      - run: nightfreight test ${shellWord(folder)}
 `

@@ -70,7 +70,7 @@ function holdApart({ folder, home, env }: RunOptions, production?: ProductionRun
       ? `${name} is an environment of ${folder}, and this command works on production`
       : `${home} is where the environment ${name} works, and this command works on production`,
     {
-      hint: `nightfreight run ${folder} --env ${name} works there. For production, leave NIGHTFREIGHT_ENV out, and name its own NIGHTFREIGHT_HOME.`,
+      hint: `nightfreight run ${shellWord(folder)} --env ${name} works there. For production, leave NIGHTFREIGHT_ENV out, and name its own NIGHTFREIGHT_HOME.`,
     },
   )
 }
@@ -213,9 +213,12 @@ async function resume(options: RunOptions, run: string, spec: JobSpec): Promise<
       'nightfreight status lists the runs.',
     )
   if (isDone(found.status))
-    return refuse('it is done: there is nothing to resume', `Start another: nightfreight run ${spec.folder}`)
+    return refuse(
+      'it is done: there is nothing to resume',
+      `Start another: nightfreight run ${shellWord(spec.folder)}`,
+    )
   if (found.status === 'PLANNED' && found.goal === 'plan')
-    return refuse('it is a plan', `Load it: nightfreight run ${spec.folder} --from-plan ${run}`)
+    return refuse('it is a plan', `Load it: nightfreight run ${shellWord(spec.folder)} --from-plan ${run}`)
   if (found.goal === 'plan')
     return refuse('it was to be a plan', `Make it: nightfreight plan ${shellWord(spec.folder)}`)
   if (found.status === 'RUNNING' && isRunning(found, clock.now()))
@@ -242,7 +245,7 @@ async function reopen({ metadata }: RunOptions, plan: string, spec: JobSpec): Pr
   const refuse = (reason: string, hint: string) => {
     throw new EngineError('PLAN_UNUSABLE', `plan ${plan}: ${reason}`, { hint })
   }
-  const again = `Make a new plan: nightfreight plan ${spec.folder}`
+  const again = `Make a new plan: nightfreight plan ${shellWord(spec.folder)}`
   if (!record || record.job !== spec.job)
     return refuse(
       record ? `it is of the job ${record.job}` : 'there is none of that id',

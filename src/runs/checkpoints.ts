@@ -12,6 +12,7 @@ import { runLease } from '../metadata/runs.ts'
 import { doneTasks, type Held } from '../metadata/tasks.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { isAlive, isRunning, ownName } from '../util/owner.ts'
+import { shellWord } from '../util/shell.ts'
 
 /** What a full checkpoint holds: enough to go back to it. */
 export interface RunState {
@@ -177,7 +178,7 @@ export async function invalidateChanged(
       'RESUME_REFUSED',
       `run ${run}: ${committed} is committed and cannot be done again in this run`,
       {
-        hint: `Start another: nightfreight run ${spec.folder}`,
+        hint: `Start another: nightfreight run ${shellWord(spec.folder)}`,
       },
     )
   await metadata.forgetTasks(held, gone)

@@ -21,6 +21,7 @@ import { hasMetadata, openMetadata } from '../metadata/open.ts'
 import { isDone } from '../metadata/runs.ts'
 import type { HistoryRecord } from '../metadata/syncHistory.ts'
 import type { JobSpec } from '../spec/job.ts'
+import { shellWord } from '../util/shell.ts'
 import type { Production } from './environment.ts'
 import { correctionsOf } from './errors.ts'
 import { EARLIER, lastValues } from './lastValues.ts'
@@ -52,7 +53,7 @@ export class ProductionRun implements AsyncDisposable {
         'NOT_STAGED',
         `production of ${job} has never run: no run of it has loaded, by ${place.metadataUrl ? 'METADATA_URL' : place.home}${near}`,
         {
-          hint: `Run it once, without --env: nightfreight run ${folder}`,
+          hint: `Run it once, without --env: nightfreight run ${shellWord(folder)}`,
         },
       )
     if (!hasMetadata(place.home, place.metadataUrl)) throw never()
@@ -180,7 +181,7 @@ export class ProductionRun implements AsyncDisposable {
     const names = this.planned.map(each => each.extract)
     const refuse = (what: string) =>
       new EngineError('NOT_STAGED', `${extract}: ${what}`, {
-        hint: `An environment reads no source. Let production read it, without --env: nightfreight run ${spec.folder}`,
+        hint: `An environment reads no source. Let production read it, without --env: nightfreight run ${shellWord(spec.folder)}`,
       })
     if (!names.includes(extract))
       throw refuse(`run ${run} of production has not read it${didYouMean(extract, names)}`)

@@ -13,6 +13,7 @@ import { runOfKey, shareRun } from '../metadata/sharedRuns.ts'
 import { doneTasks } from '../metadata/tasks.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { isRunning } from '../util/owner.ts'
+import { shellWord } from '../util/shell.ts'
 import { archive } from './archive.ts'
 import { readJob, runId } from './begin.ts'
 import { basisOf, invalidateChanged, keepBasis } from './checkpoints.ts'
@@ -193,7 +194,7 @@ async function openRun(options: StepOptions, spec: JobSpec): Promise<RunRecord> 
 
 const interrupted = ({ job, folder }: JobSpec, { run }: RunRecord) =>
   new EngineError('RUN_CONFLICT', `${job}: run ${run} was interrupted, and its load may have begun`, {
-    hint: `nightfreight resume ${run} ends it; nightfreight run ${folder} --fresh gives it up.`,
+    hint: `nightfreight resume ${run} ends it; nightfreight run ${shellWord(folder)} --fresh gives it up.`,
   })
 
 /** The lease of the step, once no other attempt at it goes on. */

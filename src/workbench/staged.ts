@@ -23,6 +23,7 @@ import type { Column } from '../../engine/types/logical.ts'
 import type { JobOutline } from '../config/outline.ts'
 import { flagOf } from '../runs/environment.ts'
 import { openOutline } from '../runs/knownColumns.ts'
+import { shellWord } from '../util/shell.ts'
 import { openEnriched } from './enriched.ts'
 import { readOf, type Scratch, scratchContext } from './scratch.ts'
 import { graphOfOutline } from './testJob.ts'
@@ -85,7 +86,7 @@ export async function openStagedJob(
   }
   if (reads.length === 0 && outline.extracts.length > 0)
     throw new EngineError('CONFIG_INVALID', `${outline.job}: nothing is staged in ${home}`, {
-      hint: `Run it once: nightfreight plan ${folder}${flagOf(home)} stages its tables, and loads nothing.`,
+      hint: `Run it once: nightfreight plan ${shellWord(folder)}${flagOf(home)} stages its tables, and loads nothing.`,
     })
   const judged = reads.map(({ extract }) => ({ name: extract })) as JudgedExtract[]
   const macros = await openTables(context, graph, reads, images, judged)

@@ -10,6 +10,7 @@ import type { SqlGraph } from '../../engine/sql/model.ts'
 import { modelColumn } from '../../engine/types/duckType.ts'
 import type { JobOutline } from '../config/outline.ts'
 import { openOutline, outlineTables } from '../runs/knownColumns.ts'
+import { shellWord } from '../util/shell.ts'
 import { asCsv, compare, type Difference, headerOf } from './compare.ts'
 import { type MacroResult, testMacros } from './macroTest.ts'
 import { scratchContext } from './scratch.ts'
@@ -86,7 +87,7 @@ export async function testJob({ folder, home, names, write, done }: TestOptions)
       'CONFIG_INVALID',
       `${outline.job} has no tests: ${join(folder, 'tests/cases')} holds none`,
       {
-        hint: `Begin one: mkdir -p ${join(folder, 'tests/cases/first')}, put ${outline.extracts[0]?.name ?? 'an extract'}.csv in it, then nightfreight test ${folder} --write`,
+        hint: `Begin one: mkdir -p ${join(folder, 'tests/cases/first')}, put ${outline.extracts[0]?.name ?? 'an extract'}.csv in it, then nightfreight test ${shellWord(folder)} --write`,
       },
     )
   return result
