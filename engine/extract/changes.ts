@@ -216,7 +216,8 @@ const columnNumber = ({ columns }: PlannedRead, name: string) =>
 
 /** The latest state of each key, as the image has it before this run. */
 function historyImage(root: string, read: PlannedRead): string {
-  const rows = imageSql(root, read.base!.image, read)
+  // A column that is new is in no night before.
+  const rows = imageSql(root, { ...read.base!.image, columns: read.columns }, read)
   if (!read.changes!.history) return rows
   const key = tableKey(read).map(quoteName).join(', ')
   return `SELECT * FROM (${rows}) QUALIFY row_number() OVER (PARTITION BY ${key} ORDER BY ${HISTORY.number} DESC) = 1`

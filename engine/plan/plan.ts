@@ -14,7 +14,7 @@ import { asText, type Column, columnNamed, typeName } from '../types/logical.ts'
 import { widens } from '../types/widen.ts'
 import { checkOwnColumns } from './checkOwnColumns.ts'
 import { type Drift, renamed, weigh } from './drift.ts'
-import { storedAnew } from './stored.ts'
+import { followed, IMAGE_GONE } from './followed.ts'
 import { before, canBeWatermark, isFuture } from './watermark.ts'
 
 /** What a run will read and write: plain data, made without reading a row, committed before anything else. */
@@ -89,8 +89,6 @@ export interface ReadFacts {
   reconcile?: boolean
 }
 
-const IMAGE_GONE = 'the image of the last load is no longer staged, or is damaged'
-
 /**
  * Plans one extract. Pure. Fails with COLUMN_MISSING, CONFIG_INVALID or SCHEMA_DRIFT, naming the extract and the
  * column.
@@ -124,7 +122,7 @@ export function planRead(facts: ReadFacts): PlannedRead {
     const policy = ownValue(spec.columns, column.name)
     return policy === 'text' ? { ...asText(column), policy } : policy ? { ...column, policy } : column
   })
-  const { columns, absent, whole, notes } = known
+  const { columns, absent, whole, unlike, notes } = known
     ? weigh({
         where,
         extract: spec.name,
@@ -138,7 +136,7 @@ export function planRead(facts: ReadFacts): PlannedRead {
         declared: schema.declared,
         accumulates: schema.accumulates,
       })
-    : ({ columns: [...described], absent: [], whole: [], notes: [] } satisfies Drift)
+    : ({ columns: [...described], absent: [], whole: [], unlike: [], notes: [] } satisfies Drift)
   for (const column of key) need(column, 'key column')
   for (const column of Object.keys(spec.columns))
     if (!absent.some(({ name }) => name === column)) need(column, 'columns:')
@@ -172,7 +170,7 @@ export function planRead(facts: ReadFacts): PlannedRead {
       hint: 'Its files are taken once each: leave refresh out, or set take: all.',
     })
   if (schema.accumulates) return accumulating(read, schema.accumulates, last)
-  if (log) return followed(read, facts, whole)
+  if (log) return followed(read, facts, whole, unlike)
   const full = (reason: string) => ({ ...read, notes: [...notes, `reads the whole table: ${reason}`] })
   if (!spec.incremental) return known && last && !last.image ? full(IMAGE_GONE) : read
   const { column, lag, findDeletes, nulls, future } = spec.incremental
@@ -244,50 +242,6 @@ function withHistory({ spec, schema }: ReadFacts): TableSchema {
     ],
     key: key.length > 0 ? [...key, number] : [],
   }
-}
-
-function followed(
-  read: PlannedRead,
-  { spec, last, log, renew, now, reconcile }: ReadFacts,
-  changed: string[],
-): PlannedRead {
-  if (read.key.length === 0)
-    throw new EngineError('CONFIG_INVALID', `${read.where}: mode: changes needs a key`, {
-      hint: 'Give the table a primary key; or name the columns that identify a row (key: member_id), which its log then must tell of each change.',
-    })
-  const cursor = last?.image?.cursor as LogCursor | undefined
-  const reason =
-    renew ??
-    (!last
-      ? 'no earlier load'
-      : !last.image
-        ? IMAGE_GONE
-        : !cursor
-          ? 'the last load did not read its log'
-          : [...changed, ...storedAnew(cursor.stored, log!.stored, !spec.changes!.history)].join('; '))
-  const changes: FollowedRead = {
-    ...log!,
-    history: spec.changes!.history,
-    // Greater than that of any change before, known or not: in a thousandth of a millisecond no table changes.
-    number: reason ? now.getTime() * 1000 : cursor!.number,
-  }
-  if (reason)
-    return {
-      ...read,
-      changes,
-      notes: [...read.notes, `reads the whole table, and its log from then on: ${reason}`],
-    }
-  const { point, image } = last!
-  const { reconcile: every } = spec.changes!
-  const isDue = every !== undefined && now.getTime() - Date.parse(cursor!.whole ?? '1970-01-01') >= every
-  if (reconcile || isDue) {
-    changes.reconcile = true
-    const why = reconcile
-      ? 'as was asked for'
-      : `by its reconcile, last ${cursor!.whole ?? 'at a time that is not known'}`
-    read.notes.push(`reads the whole table and its log, and compares them, ${why}`)
-  }
-  return { ...read, changes, cursor, base: { value: point.value, run: point.run, image: image! } }
 }
 
 function accumulating(read: PlannedRead, what: 'kept' | 'cleared', last: ReadFacts['last']): PlannedRead {
