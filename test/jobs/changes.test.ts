@@ -306,3 +306,24 @@ test('postgres: a log that is lost, a slot that moved on, and a table made anew 
 function values(count: number, row: (number: number) => string): string {
   return Array.from({ length: count }, (_, index) => row(index + 1)).join(', ')
 }
+
+test('mariadb: numbers that were logged before their columns were widened are what they were', async t => {
+  const { query, night, notes } = await follow(t, {
+    fresh: freshMariadb,
+    warehouse,
+    table: 'broader',
+    load: ', schema: evolve',
+    statements: [
+      'CREATE TABLE broader (id int PRIMARY KEY, y year, n int, m smallint, b bit(8))',
+      `INSERT INTO broader VALUES (1, 1999, 1, 1, b'1')`,
+    ],
+  })
+  await night(['id', 'y', 'n', 'm'])
+  await query(`INSERT INTO broader VALUES (2, 2024, -70000, -7, b'10000001'), (3, 2155, 3, 3, NULL)`)
+  await query(
+    'ALTER TABLE broader MODIFY y int, MODIFY n double, MODIFY m decimal(9,2), MODIFY b decimal(20,0)',
+  )
+  await query(`INSERT INTO broader VALUES (4, 70000, 0.5, 1.25, 300)`)
+  assert.equal((await night()).read, 3)
+  assert.doesNotMatch(notes.join('\n'), /reads the whole table/)
+})
