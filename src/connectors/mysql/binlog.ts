@@ -2,6 +2,7 @@ import { crc32, inflateSync, zstdDecompressSync } from 'node:zlib'
 import { EngineError } from '../../../engine/errors.ts'
 import type { Transaction } from '../wire/changeTable.ts'
 import { type BinlogPosition, reaches } from './position.ts'
+import type { LoggedStatement } from './statements.ts'
 import { Cursor, type LoggedTable, readTableMap } from './tableMap.ts'
 import type { Receiver } from './wire.ts'
 
@@ -67,8 +68,8 @@ export interface LoggedRows {
 /** Who hears of what a log says. */
 export interface BinlogListener {
   rows(rows: LoggedRows, transaction: Transaction): void
-  /** A statement that was logged as it is, in a database. */
-  statement(sql: string, database: string, transaction: Transaction): void
+  /** A statement that was logged as it is. */
+  statement(statement: LoggedStatement, transaction: Transaction): void
 }
 
 /**
@@ -228,7 +229,10 @@ export class BinlogReader implements Receiver {
         { hint: 'What it changed cannot be told: nightfreight run JOB --full-refresh.' },
       )
     else {
-      this.listener.statement(sql, name, this.transaction)
+      this.listener.statement(
+        { sql, database: name, ...quotesOf(bytes, body + 13, status) },
+        this.transaction,
+      )
       if (!this.underWay) this.commit()
     }
   }
@@ -281,6 +285,20 @@ export class BinlogReader implements Receiver {
       `${this.name}: the binary log after ${this.position.file}:${this.offset}: ${what}`,
     )
   }
+}
+
+/** Kinds of what a statement ran with, of which the servers write the flags first, where they do, and then its sql_mode. */
+const FLAGS = 0
+const SQL_MODE = 1
+const ANSI_QUOTES = 1 << 2
+const NO_BACKSLASH_ESCAPES = 1 << 20
+
+/** How a statement's quotes are read, by its status variables: `length` bytes from `at` on. */
+function quotesOf(bytes: Buffer, at: number, length: number): Pick<LoggedStatement, 'ansi' | 'plain'> {
+  const from = length > 0 && bytes[at] === FLAGS ? at + 5 : at
+  if (at + length < from + 9 || bytes[from] !== SQL_MODE) return {}
+  const mode = bytes.readUInt32LE(from + 1)
+  return { ansi: (mode & ANSI_QUOTES) !== 0, plain: (mode & NO_BACKSLASH_ESCAPES) !== 0 }
 }
 
 /** What MariaDB compressed: a byte that says how many more tell the length, and zlib's. */
