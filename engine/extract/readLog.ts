@@ -41,6 +41,7 @@ export async function readLog(
     const cursor: LogCursor = {
       position: result.position,
       number: night.number,
+      ...(night.at !== undefined && { at: night.at }),
       ...(stored && { stored }),
       ...(whole !== undefined && { whole }),
     }

@@ -65,6 +65,8 @@ export interface FollowedRead {
 export interface LogCursor {
   position: LogPosition
   number: number
+  /** Of a history: the greatest time of a change that its log told. */
+  at?: string
   /** As it was found before. */
   stored?: Stored
   /** Time of the run that read the table whole last; unknown of images of earlier versions. */

@@ -327,3 +327,48 @@ test('mariadb: numbers that were logged before their columns were widened are wh
   assert.equal((await night()).read, 3)
   assert.doesNotMatch(notes.join('\n'), /reads the whole table/)
 })
+
+test('mariadb: the times of a history grow with its changes, and are one for each transaction', async t => {
+  const own = reversed(t)
+  const one = await freshMariadb(own)
+  const other = await freshMariadb(own)
+  const database = new URL(one.url).pathname.slice(1)
+  await one.query('CREATE TABLE timed (id int PRIMARY KEY, n int)')
+  const job = await smallJob(own, 'timed', {
+    'job.yaml': `connections: { s: "${one.url}", w: "${warehouse.url}" }
+extract: { timed: { from: s, table: timed, mode: changes, history: true } }
+load: { timed: { to: w, from: timed, key: [id, change_number], mode: append } }
+resources: { memory: 300MB, threads: 2 }
+`,
+  })
+  dropAfter(own, job)
+  const night = async () => assert.equal((await job.run()).error, undefined)
+  await night()
+  await other.query(`USE ${database}`)
+  await one.query('START TRANSACTION')
+  await one.query('INSERT INTO timed VALUES (1, 1)')
+  await delay(1100)
+  await other.query('INSERT INTO timed VALUES (2, 2)')
+  await delay(1100)
+  await one.query('INSERT INTO timed VALUES (3, 3)')
+  await delay(1100)
+  await one.query('COMMIT')
+  // One that began before what is committed before it, and is read by the next run.
+  const slow = one.query('INSERT INTO timed SELECT 5, sleep(8)')
+  await delay(1100)
+  await other.query('INSERT INTO timed VALUES (4, 4)')
+  await night()
+  await slow
+  await night()
+  const rows = await warehouse.query<{ id: number; changed_at: string }>(
+    `SELECT id, changed_at::text FROM timed ORDER BY change_number`,
+  )
+  assert.deepEqual(
+    rows.map(({ id }) => id),
+    [2, 1, 3, 4, 5],
+  )
+  const [two, first, third, four, five] = rows.map(({ changed_at }) => Date.parse(changed_at))
+  assert.equal(first, third)
+  assert.ok(two! + 1000 < first!, `${two} ${first}`)
+  assert.ok(first! <= four! && four! <= five!, `${first} ${four} ${five}`)
+})

@@ -126,7 +126,6 @@ export class BinlogReader implements Receiver {
   private event(bytes: Buffer, at: number, end: number): void {
     const type = bytes[at + 4]!
     const to = this.summed(type, bytes, at, end) ? end - CHECKSUM : end
-    const seconds = bytes.readUInt32LE(at)
     const body = at + HEADER
     const logged = bytes.readUInt32LE(at + 13)
     if (type === ROTATE) {
@@ -141,7 +140,6 @@ export class BinlogReader implements Receiver {
       if (logged > low) this.offset += logged - low
       else if (low - logged > WRAP / 2) this.offset += logged - low + WRAP
     }
-    this.transaction.seconds = seconds
     this.inner(type, bytes, body, to)
   }
 
@@ -165,12 +163,17 @@ export class BinlogReader implements Receiver {
       this.tables.set(id, readTableMap(bytes, body, to, this.mariadb))
     } else if (type === MARIADB_GTID) {
       const domain = bytes.readUInt32LE(body + 8)
-      this.begin(`${domain}-${bytes.readUInt32LE(body - 14)}-${bytes.readBigUInt64LE(body)}`)
+      // Its time is when the statement began that committed the transaction.
+      this.begin(bytes.readUInt32LE(body - HEADER), 0)
+      this.gtid = `${domain}-${bytes.readUInt32LE(body - 14)}-${bytes.readBigUInt64LE(body)}`
       // A statement that stands alone has no commit.
       this.underWay = (bytes[body + 12]! & STANDALONE) === 0
       this.prepared = (bytes[body + 12]! & PREPARED_XA) !== 0
     } else if (type === GTID || type === ANONYMOUS_GTID) {
-      this.begin(undefined)
+      const micros = committedAt(bytes, body, to)
+      if (micros === undefined) this.begin(bytes.readUInt32LE(body - HEADER), 0)
+      else this.begin(Number(micros / 1_000_000n), Number(micros % 1_000_000n))
+      this.gtid = undefined
       this.underWay = false
     } else if (type === XID) this.commit()
     else if (type === QUERY || type === QUERY_COMPRESSED)
@@ -190,9 +193,10 @@ export class BinlogReader implements Receiver {
     if (!this.underWay && type !== GTID && type !== ANONYMOUS_GTID && type !== MARIADB_GTID) this.rest()
   }
 
-  private begin(gtid: string | undefined): void {
-    this.gtid = gtid
+  private begin(seconds: number, micros: number): void {
     this.transaction.ordinal++
+    this.transaction.seconds = seconds
+    this.transaction.micros = micros
   }
 
   private commit(): void {
@@ -286,6 +290,18 @@ export class BinlogReader implements Receiver {
     )
   }
 }
+
+/** When MySQL 8 committed a transaction, in microseconds; undefined of what older servers wrote (MySQL source, control_events.h). */
+function committedAt(bytes: Buffer, body: number, to: number): bigint | undefined {
+  const clock = body + 1 + 16 + 8
+  const at = clock + 1 + 8 + 8
+  if (bytes[clock] !== LOGICAL_CLOCK || to < at + 7) return undefined
+  // The highest bit says that another server committed it first, at another time.
+  return BigInt(bytes.readUIntLE(at, 6)) + (BigInt(bytes[at + 6]! & 0x7f) << 48n)
+}
+
+/** Kind of the numbers behind which a GTID event of MySQL has its times. */
+const LOGICAL_CLOCK = 2
 
 /** Kinds of what a statement ran with, of which the servers write the flags first, where they do, and then its sql_mode. */
 const FLAGS = 0
