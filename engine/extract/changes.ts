@@ -20,6 +20,8 @@ export interface ChangedRows {
   gone: Part[]
   /** Number of the last change. */
   number: number
+  /** Of a history: the greatest time of a change. */
+  at?: string
 }
 
 const OWN: readonly string[] = Object.values(HISTORY)
@@ -41,20 +43,22 @@ export async function compactChanges(
   counts: ChangeCounts,
 ): Promise<ChangedRows> {
   const { duck, root } = context
-  const { number: before } = read.cursor as LogCursor
-  if (staged.length === 0) return { parts: [], gone: [], number: before }
+  const { number: before, at: since } = read.cursor as LogCursor
+  const known = since !== undefined && { at: since }
+  if (staged.length === 0) return { parts: [], gone: [], number: before, ...known }
   const whole = await withUnchanged(context, read, staged)
-  const rows = filesSql(root, whole)
+  const { history } = read.changes!
+  const rows = history ? inOrder(filesSql(root, whole), since) : filesSql(root, whole)
   const [last] = await duck.rows(
-    `SELECT max(${LOG.number}) AS n, max(${LOG.number}) FILTER (${LOG.kind} = ${CHANGE.truncate}) AS emptied FROM ${rows}`,
+    `SELECT max(${LOG.number}) AS n, max(${LOG.at})::VARCHAR AS at, max(${LOG.number}) FILTER (${LOG.kind} = ${CHANGE.truncate}) AS emptied FROM ${rows}`,
   )
   const number = Number(last!.n)
   const emptied = last!.emptied === null ? undefined : Number(last!.emptied)
-  const made = read.changes!.history
+  const made = history
     ? { parts: await historyOf(context, read, rows, counts.truncates > 0), gone: [] }
     : await lastStates(context, read, rows, emptied)
   for (const file of new Set([...staged, ...whole].map(part => part.file))) rmSync(join(root, file))
-  return { ...made, number }
+  return { ...made, number, ...(history && { at: String(last!.at) }) }
 }
 
 /** The last state of each key, and the keys that are gone. `emptied`: number of the last truncate. */
@@ -87,6 +91,13 @@ async function lastStates(
     ownFile(context, `raw/${extract}.gone/keys`, '.parquet'),
   )
   return { parts: parts.filter(({ rows }) => rows > 0), gone: gone.rows > 0 ? [gone] : [] }
+}
+
+/** Changes at times that grow with them: what a log has first is committed first, whatever the clock said. */
+function inOrder(rows: string, since: string | undefined): string {
+  const latest = `max(${LOG.at}) OVER (ORDER BY ${LOG.number} ROWS UNBOUNDED PRECEDING)`
+  const at = since === undefined ? latest : `greatest(${latest}, TIMESTAMPTZ ${quote(since)})`
+  return `(SELECT * REPLACE (${at} AS ${LOG.at}) FROM ${rows})`
 }
 
 /** Every change as a row; a truncate as the delete of every row that was there. */
@@ -216,7 +227,8 @@ const columnNumber = ({ columns }: PlannedRead, name: string) =>
 
 /** The latest state of each key, as the image has it before this run. */
 function historyImage(root: string, read: PlannedRead): string {
-  const rows = imageSql(root, read.base!.image, read)
+  // A column that is new is in no night before.
+  const rows = imageSql(root, { ...read.base!.image, columns: read.columns }, read)
   if (!read.changes!.history) return rows
   const key = tableKey(read).map(quoteName).join(', ')
   return `SELECT * FROM (${rows}) QUALIFY row_number() OVER (PARTITION BY ${key} ORDER BY ${HISTORY.number} DESC) = 1`

@@ -34,7 +34,6 @@ export async function readLog(
   for (const [index, read] of reads.entries()) {
     const counts = result.counts[index]!
     const { stored } = read.changes!
-    toldAnew(read, counts, stored)
     const night = await compactChanges(context, read, parts[index]!, counts)
     progress.note(`${read.where}: ${countsText(counts)}, to ${place}`)
     progress.finished(taskName('extract', read.extract), `changes to ${place}`)
@@ -42,6 +41,7 @@ export async function readLog(
     const cursor: LogCursor = {
       position: result.position,
       number: night.number,
+      ...(night.at !== undefined && { at: night.at }),
       ...(stored && { stored }),
       ...(whole !== undefined && { whole }),
     }
@@ -104,7 +104,7 @@ export async function storedNow(
 
 /** Fails with LOG_LOST where a table is stored anew since its cursor's position, and the log does not tell why. */
 export function toldAnew(read: PlannedRead, { truncates }: ChangeCounts, now: Stored | undefined): void {
-  const [anew] = truncates === 0 ? storedAnew((read.cursor as LogCursor).stored, now, true) : []
+  const [anew] = truncates === 0 ? storedAnew((read.cursor as LogCursor).stored, now) : []
   if (anew)
     throw new EngineError('LOG_LOST', `${read.where}: ${anew}: changes of it may be lost`, {
       hint: 'Read the table anew: nightfreight run JOB --full-refresh.',

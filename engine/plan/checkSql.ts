@@ -10,7 +10,8 @@ import type { SqlGraph } from '../sql/model.ts'
 import { warningsOf } from '../sql/warnings.ts'
 import { modelColumn, seenType } from '../types/duckType.ts'
 import { type Column, isNamed } from '../types/logical.ts'
-import { type PlannedRead, planLoad } from './plan.ts'
+import type { PlannedRead } from './plan.ts'
+import { planLoad } from './planLoad.ts'
 
 /** A table's columns as a job's SQL sees them. */
 export const describedColumns = (columns: Column[]): Described[] =>

@@ -27,6 +27,8 @@ export interface Drift {
   absent: Column[]
   /** Why earlier nights cannot be built on; empty where they can. */
   whole: string[]
+  /** Those of {@link whole} by which values of earlier nights are none of the columns of now. */
+  unlike: string[]
   /** Every change and what is made of it: for people. */
   notes: string[]
 }
@@ -84,7 +86,7 @@ export function changesOf(last: Column[], now: Column[]): Change[] {
 export function weigh(facts: DriftFacts): Drift {
   const { last, columns, key } = facts
   const policy = { ...SAFE, ...facts.policy }
-  const drift: Drift = { columns: [...columns], absent: [], whole: [], notes: [] }
+  const drift: Drift = { columns: [...columns], absent: [], whole: [], unlike: [], notes: [] }
   const refused: Refusal[] = []
   const same = (a: string, b: string) => a.toLowerCase() === b.toLowerCase()
   const among = (list: string[], name: string) => list.some(other => same(other, name))
@@ -105,10 +107,15 @@ export function weigh(facts: DriftFacts): Drift {
     }
   if (refused.length > 0) throw refusalError(facts, refused)
   if (key.length !== last.key.length || !key.every(name => among(last.key, name)))
-    drift.whole.push(`its key is ${key.join(', ') || 'none'} now, was ${last.key.join(', ') || 'none'}`)
+    part(`its key is ${key.join(', ') || 'none'} now, was ${last.key.join(', ') || 'none'}`)
   if (facts.watermark && last.watermark && !same(facts.watermark, last.watermark))
     drift.whole.push(`its incremental column is ${facts.watermark} now, was ${last.watermark}`)
   return drift
+
+  function part(reason: string): void {
+    drift.whole.push(reason)
+    drift.unlike.push(reason)
+  }
 
   function apply(change: Change): void {
     const { column } = change
@@ -146,7 +153,7 @@ export function weigh(facts: DriftFacts): Drift {
         return
       case 'incompatible':
         note(`changed from ${change.was.native} to ${column.native}`)
-        drift.whole.push(`column ${column.name} changed its type`)
+        part(`column ${column.name} changed its type`)
         return
       case 'nullable':
         note(column.nullable ? 'may be NULL now' : 'cannot be NULL any more')
@@ -154,7 +161,10 @@ export function weigh(facts: DriftFacts): Drift {
       case 'restaged': {
         const staged = ({ type, policy = 'fail' }: Column) => `${typeName(type)}, policy ${policy}`
         note(`(${column.native}) is staged as ${staged(column)}; before: ${staged(change.was)}`)
-        drift.whole.push(`column ${column.name} is staged otherwise`)
+        const otherwise = `column ${column.name} is staged otherwise`
+        const [before, now] = [change.was.type, column.type]
+        if (typeName(before) === typeName(now) || widens(before, now)) drift.whole.push(otherwise)
+        else part(otherwise)
         return
       }
     }

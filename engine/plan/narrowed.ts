@@ -1,21 +1,41 @@
 /** Bytes or characters that long values of MySQL hold. */
 const HOLDS: Record<string, number> = { tiny: 0xff, '': 0xffff, medium: 0xffffff, long: 0xffffffff }
 
+/** Types that give back what was written, as long as it is within their room; others have a notation of their own. */
+const PLAIN = /^(?:(?:var)?char|character varying|(?:tiny|medium|long|)(?:text|blob)|varbinary|bytea)$/i
+/** Types that pad what is shorter, or strip what pads it: values of another length or type are others in them. */
+const PADDED = /^(?:binary|character)$/i
+
 /**
  * Whether a column that is of the same kind as before holds fewer values, by its type as the source writes it: the source may have cut,
- * rounded or emptied those that it had, in rows that it does not tell as changed.
+ * rounded, padded or emptied those that it had, in rows that it does not tell as changed.
  */
 export function isNarrowed(was: string, now: string): boolean {
+  if (was.toLowerCase() === now.toLowerCase()) return false
   const before = labelsOf(was)
   const labels = labelsOf(now)
   if (labels) return !before?.every(label => labels.includes(label))
-  if (before || (/^text$/i.test(now) && roomIn(was) === Number.POSITIVE_INFINITY)) return false
-  // Of a fixed length: with more, all of them end otherwise.
-  if (/^binary\(/i.test(was) && /^binary\(/i.test(now)) return was.toLowerCase() !== now.toLowerCase()
+  const [from, to] = [baseOf(was), baseOf(now)]
+  if (PADDED.test(to) || /^character$/i.test(from)) return true
+  // Blanks at the end of a value go.
+  if (/^char$/i.test(to) && from.toLowerCase() !== to.toLowerCase()) return true
+  if (before) return roomIn(now) < longest(before, /^set/i.test(was))
+  if (from.toLowerCase() !== to.toLowerCase() && !PLAIN.test(to)) return true
+  if (/^text$/i.test(now) && roomIn(was) === Number.POSITIVE_INFINITY) return false
   const [whole, places] = [placesOf(was), placesOf(now)]
   if (whole && places) return places.scale < whole.scale || places.whole < whole.whole
   if (places) return /^(float|double|decimal|numeric)/i.test(was)
-  return whole === undefined && roomIn(now) < roomIn(was)
+  // Its digits, a sign, a point, and a zero before it.
+  return roomIn(now) < (whole ? whole.whole + whole.scale + 3 : roomIn(was))
+}
+
+/** `timestamp(0) without time zone`: the type without its length. */
+const baseOf = (native: string) => native.replace(/\(.*\)/s, '').trim()
+
+/** How long the text of some labels may be: of one, or of all of a set. */
+function longest(labels: string[], all: boolean): number {
+  const lengths = labels.map(label => label.slice(1, -1).replaceAll("''", "'").length)
+  return all ? lengths.reduce((sum, length) => sum + length + 1, -1) : Math.max(...lengths)
 }
 
 /** Of `decimal(40,10)`, `double(10,4)`: the digits before and behind the point. */

@@ -1,18 +1,15 @@
 import { REJECTED } from '../batch/builder.ts'
 import { HISTORY } from '../contracts/changes.ts'
-import type { LoadSpec, PlannedLoad, SyncPoint } from '../contracts/load.ts'
+import type { LoadSpec, SyncPoint } from '../contracts/load.ts'
 import type { ExtractSpec, Glob, LogPosition, Read, Stored, TableSchema } from '../contracts/source.ts'
 import type { TableStructure } from '../contracts/structure.ts'
 import { EngineError } from '../errors.ts'
-import { didYouMean } from '../nearest.ts'
 import { ownValue } from '../ownValue.ts'
 import { caseTwins, isReserved, keptName } from '../sql/bind.ts'
 import { quoteName } from '../sql/duckdb.ts'
 import type { Image, StagedSchema } from '../staging/image.ts'
-import { loadedColumn, seenType } from '../types/duckType.ts'
 import { asText, type Column, columnNamed, typeName } from '../types/logical.ts'
 import { widens } from '../types/widen.ts'
-import { checkOwnColumns } from './checkOwnColumns.ts'
 import { type Drift, renamed, weigh } from './drift.ts'
 import { storedAnew } from './stored.ts'
 import { before, canBeWatermark, isFuture } from './watermark.ts'
@@ -66,6 +63,8 @@ export interface FollowedRead {
 export interface LogCursor {
   position: LogPosition
   number: number
+  /** Of a history: the greatest time of a change that its log told. */
+  at?: string
   /** As it was found before. */
   stored?: Stored
   /** Time of the run that read the table whole last; unknown of images of earlier versions. */
@@ -125,7 +124,7 @@ export function planRead(facts: ReadFacts): PlannedRead {
     const policy = ownValue(spec.columns, column.name)
     return policy === 'text' ? { ...asText(column), policy } : policy ? { ...column, policy } : column
   })
-  const { columns, absent, whole, notes } = known
+  const { columns, absent, whole, unlike, notes } = known
     ? weigh({
         where,
         extract: spec.name,
@@ -139,7 +138,7 @@ export function planRead(facts: ReadFacts): PlannedRead {
         declared: schema.declared,
         accumulates: schema.accumulates,
       })
-    : ({ columns: [...described], absent: [], whole: [], notes: [] } satisfies Drift)
+    : ({ columns: [...described], absent: [], whole: [], unlike: [], notes: [] } satisfies Drift)
   for (const column of key) need(column, 'key column')
   for (const column of Object.keys(spec.columns))
     if (!absent.some(({ name }) => name === column)) need(column, 'columns:')
@@ -174,7 +173,7 @@ export function planRead(facts: ReadFacts): PlannedRead {
       hint: 'Its files are taken once each: leave refresh out, or set take: all.',
     })
   if (schema.accumulates) return accumulating(read, schema.accumulates, last)
-  if (log) return followed(read, facts, whole)
+  if (log) return followed(read, facts, whole, unlike)
   const full = (reason: string) => ({ ...read, notes: [...notes, `reads the whole table: ${reason}`] })
   if (!spec.incremental) return known && last && !last.image ? full(IMAGE_GONE) : read
   const { column, lag, findDeletes, nulls, future } = spec.incremental
@@ -248,49 +247,67 @@ function withHistory({ spec, schema }: ReadFacts): TableSchema {
   }
 }
 
+/** A read of a table that is followed: on top of what is known of it, or whole; a history goes on wherever its log and its earlier nights let it. */
 function followed(
   read: PlannedRead,
-  { spec, last, log, renew, now, reconcile }: ReadFacts,
+  { spec, last, known, log, renew, now, reconcile }: ReadFacts,
   changed: string[],
+  unlike: string[],
 ): PlannedRead {
   if (read.key.length === 0)
     throw new EngineError('CONFIG_INVALID', `${read.where}: mode: changes needs a key`, {
       hint: 'Give the table a primary key; or name the columns that identify a row (key: member_id), which its log then must tell of each change.',
     })
   const cursor = last?.image?.cursor as LogCursor | undefined
-  const reason =
+  const { history } = spec.changes!
+  const goesOn = history && columnNamed(known?.columns ?? [], HISTORY.number) !== undefined
+  const isGone = last !== undefined && !last.image
+  if (goesOn && !renew && (isGone || unlike.length > 0))
+    throw brokenHistory(read, isGone ? [IMAGE_GONE] : unlike)
+  const unknown =
     renew ??
     (!last
       ? 'no earlier load'
-      : !last.image
+      : isGone
         ? IMAGE_GONE
         : !cursor
           ? 'the last load did not read its log'
-          : [...changed, ...storedAnew(cursor.stored, log!.stored, !spec.changes!.history)].join('; '))
+          : undefined)
+  const differs = unknown ? [] : [...changed, ...storedAnew(cursor!.stored, log!.stored)]
+  const reason = unknown ?? (goesOn ? '' : differs.join('; '))
   const changes: FollowedRead = {
     ...log!,
-    history: spec.changes!.history,
+    history,
     // Greater than that of any change before, known or not: in a thousandth of a millisecond no table changes.
     number: reason ? now.getTime() * 1000 : cursor!.number,
   }
-  if (reason)
+  if (reason) {
+    const left = goesOn ? '; what changed since the last load is not in its history' : ''
     return {
       ...read,
       changes,
-      notes: [...read.notes, `reads the whole table, and its log from then on: ${reason}`],
+      notes: [...read.notes, `reads the whole table, and its log from then on: ${reason}${left}`],
     }
+  }
   const { point, image } = last!
   const { reconcile: every } = spec.changes!
   const isDue = every !== undefined && now.getTime() - Date.parse(cursor!.whole ?? '1970-01-01') >= every
-  if (reconcile || isDue) {
+  if (reconcile || isDue || differs.length > 0) {
     changes.reconcile = true
     const why = reconcile
       ? 'as was asked for'
-      : `by its reconcile, last ${cursor!.whole ?? 'at a time that is not known'}`
+      : differs.length > 0
+        ? `since ${differs.join('; ')}`
+        : `by its reconcile, last ${cursor!.whole ?? 'at a time that is not known'}`
     read.notes.push(`reads the whole table and its log, and compares them, ${why}`)
   }
   return { ...read, changes, cursor, base: { value: point.value, run: point.run, image: image! } }
 }
+
+const brokenHistory = ({ where }: PlannedRead, why: string[]) =>
+  new EngineError('SCHEMA_DRIFT', `${where}: its history cannot go on: ${why.join('; ')}`, {
+    hint: 'To have it begin anew, without what changed since the last load: nightfreight run JOB --full-refresh.',
+  })
 
 function accumulating(read: PlannedRead, what: 'kept' | 'cleared', last: ReadFacts['last']): PlannedRead {
   const accumulates = { ...read, accumulates: true }
@@ -338,60 +355,3 @@ export function refuseReserved(where: string, names: string[]): void {
 
 const sameSet = (a: string[], b: string[]) =>
   b.length > 0 && a.length === b.length && a.every(name => b.includes(name))
-
-/**
- * A load with the columns of the data set it loads, whose spelling its own names take. Fails where its key or other named
- * columns are not among them.
- */
-export function planLoad(spec: LoadSpec, columns: Column[]): PlannedLoad {
-  const names = columns.map(column => column.name)
-  const spelled = (name: string): string => {
-    const column = columnNamed(columns, name)
-    if (column) return column.name
-    throw new EngineError(
-      'COLUMN_MISSING',
-      `load.${spec.table}: ${spec.from} has no column ${name}${didYouMean(name, names)}`,
-      { hint: `Its columns: ${names.join(', ')}.` },
-    )
-  }
-  const { key, insertOnly, newer, partitionBy, compare, ignore, nesting = 'kept' } = spec
-  for (const name of [...key, ...partitionBy, ...(newer === undefined ? [] : [newer])]) {
-    const column = columns.find(column => column.name === spelled(name))!
-    if (column.type.kind === 'nested')
-      throw new EngineError(
-        'TYPE_UNSUPPORTED',
-        `load.${spec.table}: column ${column.name} of ${spec.from} has type ${seenType(column)}, by which no rows can be told apart or ordered`,
-        {
-          hint: `Write to_json(${quoteName(column.name)})::VARCHAR AS ${quoteName(column.name)} in ${spec.from}.`,
-        },
-      )
-  }
-  const planned: PlannedLoad = {
-    ...spec,
-    key: key.map(spelled),
-    insertOnly: insertOnly.map(spelled),
-    partitionBy: partitionBy.map(spelled),
-    compare: compare.map(spelled),
-    ignore: ignore.map(spelled),
-    ...(newer !== undefined && { newer: spelled(newer) }),
-    columns: columns.map(column => loadedColumn(column, nesting)),
-  }
-  checkOwnColumns(planned)
-  return planned
-}
-
-/**
- * Fails with CONFIG_INVALID where a load deletes but is made from extracts that see changed rows only: a row that is
- * not among those may still be there.
- */
-export function checkDeletes(load: LoadSpec, extracts: string[], incremental: string[]): void {
-  const blind = extracts.filter(name => incremental.includes(name))
-  if (load.deletes === 'keep' || blind.length === 0) return
-  throw new EngineError(
-    'CONFIG_INVALID',
-    `load.${load.table}: deletes: ${load.deletes} cannot be known from ${blind.join(', ')}, read incrementally`,
-    {
-      hint: `Read all keys, too (incremental: { find_deletes: true }, where the source can), or ${blind.join(', ')} whole (no incremental; a drop with take: all), or take deletes from this load.`,
-    },
-  )
-}

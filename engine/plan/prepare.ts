@@ -15,14 +15,8 @@ import type { OrderedModel } from '../sql/model.ts'
 import { type Image, imageFile, type StagedSchema, schemaFile } from '../staging/image.ts'
 import { readManifest } from '../staging/store.ts'
 import { lastRunOf } from './commitOwner.ts'
-import {
-  checkDeletes,
-  type FollowedRead,
-  type LogCursor,
-  type Plan,
-  type PlannedRead,
-  planRead,
-} from './plan.ts'
+import { type FollowedRead, type LogCursor, type Plan, type PlannedRead, planRead } from './plan.ts'
+import { checkDeletes } from './planLoad.ts'
 import { fingerprintOf, stillFresh } from './refresh.ts'
 
 /** The plan, and per target the run whose data it holds. Plain data: it is a task's output. */

@@ -122,7 +122,9 @@ async function copy(src: string, dst: string, flags: CopyFlags): Promise<number>
     })
   })
   if (!result) {
-    print(json ? JSON.stringify({ event: 'saved', folder: save }) : saved(save!))
+    print(
+      json ? JSON.stringify({ event: 'saved', folder: save }) : await saved(save!, environmentOf(request)),
+    )
     return 0
   }
   if (dryRun && result.error === undefined) {
@@ -155,5 +157,14 @@ function renamedText(renamed: { table: string; target: string }[]): string {
   return `called otherwise in the target, where names differ in more than case and have no dot or quote: ${lines.join(', ')}`
 }
 
-const saved = (folder: string) =>
-  `${folder}/job.yaml is written. Set COPY_FROM and COPY_TO to the two URLs, then: nightfreight run ${shellWord(folder)}`
+/** Log-ins are not shown: such a URL is the one that was typed. */
+async function saved(folder: string, env: Record<string, string>): Promise<string> {
+  const { secretsIn } = await import('../config/secrets.ts')
+  const set = Object.entries(env).map(([name, url]) => {
+    const isShown = secretsIn(url).length === 0
+    return isShown ? `export ${name}=${shellWord(url)}` : `export ${name}=…  (the URL that you gave)`
+  })
+  return [`${folder}/job.yaml is written. It runs by:`, ...set, `nightfreight run ${shellWord(folder)}`].join(
+    '\n  ',
+  )
+}

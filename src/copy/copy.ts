@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ListedTable } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
@@ -65,14 +65,20 @@ export function saveJob(folder: string, job: CopyJob): void {
       flag: 'wx',
     })
   } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause
     throw new EngineError('CONFIG_INVALID', `${folder} has a job.yaml already`, {
       cause,
       hint: 'Give another folder: it is not written over.',
     })
   }
-  const variables = Object.values(VARIABLES).map(name => `${name}=\n`)
-  rmSync(join(folder, '.env.example'), { force: true })
-  writeFileSync(join(folder, '.env.example'), variables.join(''))
+  const example = join(folder, '.env.example')
+  if (!existsSync(example))
+    writeFileSync(
+      example,
+      Object.values(VARIABLES)
+        .map(name => `${name}=\n`)
+        .join(''),
+    )
 }
 
 const nameOf = (folder: string) =>

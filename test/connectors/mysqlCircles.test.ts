@@ -173,3 +173,14 @@ test('rows go whose table has a CHECK on what they refer by', async () => {
   assert.equal(await load('L1', { mode: 'replace', whole: true }, values('id, kind, up', ...rows)), '0 0 3 2')
   await assert.rejects(load('L2', {}, values('id, kind, up', "(2, 'leaf', NULL::INT)")), /has_parent/)
 })
+
+test('a row that goes from its partition is still found there once it is parted from the rows that it refers to', async () => {
+  await fresh(
+    `CREATE TABLE t (id int PRIMARY KEY, tenant int, parent int, UNIQUE (tenant, id),
+      FOREIGN KEY (tenant, parent) REFERENCES t (tenant, id))`,
+    'INSERT INTO t VALUES (1, 1, NULL), (2, 1, 1), (3, 1, 2), (4, 2, NULL), (5, 2, 4)',
+  )
+  const rows = { rows: values('id, tenant, parent', '(1, 1, NULL)'), keys: 'SELECT 1 AS tenant' }
+  assert.equal(await load('L1', { mode: 'partition', partitionBy: ['tenant'] }, rows), '0 0 2 1')
+  assert.deepEqual(await read('SELECT * FROM t'), ['1 1 NULL', '4 2 NULL', '5 2 4'])
+})

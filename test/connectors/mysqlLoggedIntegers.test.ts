@@ -56,3 +56,61 @@ test('a logged integer is read into a column that holds it, and refused by anoth
     ),
   )
 })
+
+const logged = (type: number, more = {}) =>
+  ({ type, low: 0, high: 0, unsigned: true, ...more }) as Parameters<typeof readerOf>[0]
+
+test('a year and bits are read into any number that holds them, and refused by another', () => {
+  const types = fc.oneof(
+    fc.record({ kind: fc.constant('int' as const), bits: fc.constantFrom(...BITS), signed: fc.boolean() }),
+    fc.record({ kind: fc.constant('float' as const), bits: fc.constantFrom(32 as const, 64 as const) }),
+    fc.record({
+      kind: fc.constant('decimal' as const),
+      precision: fc.integer({ min: 1, max: 38 }),
+      scale: fc.constant(0),
+    }),
+  )
+  const kinds = fc.constantFrom('year', 'bit', 'int', 'bigint')
+  const rows = fc.array(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), { minLength: 1, maxLength: 4 })
+  fc.assert(
+    fc.property(kinds, types, rows, (kind, type, seeds) => {
+      const builder = new BatchBuilder('t', [{ name: 'n', type, nullable: true, native: 'x' }], {
+        rows: 4,
+        bytes: 1000,
+      })
+      const into = builder.columns[0]!
+      const of = { year: logged(13), bit: logged(16, { high: 8 }), int: logged(3), bigint: logged(8) }[kind]!
+      const reader = readerOf(of, into, {} as never)!
+      for (const [row, seed] of seeds.entries()) {
+        const value = kind === 'year' ? seed % 256n : kind === 'int' ? seed % 2n ** 32n : seed
+        const bytes = Buffer.alloc(8)
+        if (kind === 'bit') bytes.writeBigUInt64BE(value)
+        else bytes.writeBigUInt64LE(value)
+        const meant = kind === 'year' && value > 0n ? value + 1900n : value
+        const fits =
+          type.kind === 'int'
+            ? (type.signed ? BigInt.asIntN(type.bits, meant) : BigInt.asUintN(type.bits, meant)) === meant
+            : type.kind === 'float'
+              ? BigInt(type.bits === 32 ? Math.fround(Number(meant)) : Number(meant)) === meant
+              : String(meant).length <= type.precision
+        if (!fits) {
+          assert.throws(() => reader(builder, into, row, bytes, 0), { code: 'DECODE_FAILED' })
+          return
+        }
+        reader(builder, into, row, bytes, 0)
+        assert.equal(valueAt(into, row), meant)
+      }
+    }),
+    { numRuns: 500 },
+  )
+})
+
+/** A value that no kind of column has as a negative one. */
+function valueAt(
+  { column: { type }, u8, f32, f64, width }: BatchBuilder['columns'][number],
+  row: number,
+): bigint {
+  if (type.kind === 'float') return BigInt((type.bits === 32 ? f32 : f64)[row]!)
+  const bytes = u8.subarray(row * width, (row + 1) * width)
+  return BigInt(`0x${Buffer.from(bytes).reverse().toString('hex')}`)
+}

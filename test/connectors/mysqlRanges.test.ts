@@ -187,6 +187,36 @@ describe('mysql ranges', async () => {
     }
   })
 
+  it('use the index of a date that may be NULL, and find dates without a month or day where there are any', async () => {
+    await db.query(`create table dated (id int primary key, d date null, v varchar(100) default repeat('v', 100), index (d));
+      insert into dated (id, d) select seq, '2020-01-01' + interval seq div 100 day from seq_1_to_20000; analyze table dated`)
+    const from = mysql.source!({ url: db.url }, { name: 'legacy', baseDir: '.' })
+    const { signal } = new AbortController()
+    const options = { table: 'dated' }
+    const { columns } = await from.describe(
+      { name: 'dated', from: 'legacy', key: [], columns: {}, options },
+      signal,
+    )
+    const limits = { rows: 100, bytes: 1e6 }
+    const since = { column: 'd', value: '2020-07-18', nulls: true }
+    const plan: Read = { extract: 'd', where: 'd', columns, key: ['id'], options, limits, since }
+    const chunk = async () => {
+      const snapshot = await from.open(1, signal, [plan])
+      try {
+        const [range] = await snapshot.ranges(plan)
+        const sql = chunkSql(plan, range!.payload as RangePayload, 10000)
+        const [step] = await db.query<{ key: string | null }>(`explain ${sql}`)
+        return { key: step!.key, rows: (await db.query(sql)).length }
+      } finally {
+        await snapshot.close()
+      }
+    }
+    assert.deepEqual(await chunk(), { key: 'd', rows: 101 })
+    await db.query(`set sql_mode = ''; insert into dated (id, d) values (0, '2010-00-00'), (-1, '2010-05-00'), (-2, null), (-3, '0000-00-00');
+      set sql_mode = default`)
+    assert.equal((await chunk()).rows, 105)
+  })
+
   it('hold every row once, whatever the key can be used for', async () => {
     await db.query(`create table heap (n int, k int null unique); insert into heap select seq, null from seq_1_to_500;
       create table prefixed (n int, k varchar(200), primary key (k(3))); insert into prefixed values (1, 'abcd'), (2, 'b');

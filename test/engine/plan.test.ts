@@ -192,3 +192,50 @@ test('a watermark that lies in the future reads the whole table, and says so', (
     assert.match(read.notes.join(), /watermark of the last load, \d+-.*, lies in the future/)
   }
 })
+
+test('a history goes on where earlier nights can be read as now, and is refused where not, but for a full refresh', () => {
+  const number = column('change_number', { kind: 'int', bits: 64, signed: true })
+  const columns = [...schema.columns, number]
+  const known = { columns, absent: [], key: ['id', 'change_number'], parts: [] }
+  const cursor = { position: 'p', number: 7 }
+  const born = (type: Column['type'], native = 'y') => ({
+    ...schema,
+    columns: [schema.columns[0]!, column('born', type, { native }), schema.columns[2]!],
+  })
+  const read = (now: TableSchema, more = {}) =>
+    planRead({
+      now: new Date(),
+      spec: {
+        ...spec,
+        incremental: undefined,
+        changes: { history: true },
+        drift: { incompatible: 'evolve' },
+      },
+      schema: now,
+      limits,
+      last: { point, image: { ...image, cursor } },
+      known,
+      log: { reader: 'r', until: 'q' },
+      ...more,
+    })
+  const added = { ...schema, columns: [...schema.columns, column('more', { kind: 'text' })] }
+  const { base, changes, notes } = read(added)
+  assert.ok(base)
+  assert.equal(changes!.reconcile, true)
+  assert.equal(changes!.number, 7)
+  assert.match(notes.join('\n'), /compares them, since column more is new/)
+  const fullRefresh = /nightfreight run JOB --full-refresh/
+  const text = born({ kind: 'int', bits: 32, signed: true })
+  assert.throws(() => read(text), {
+    code: 'SCHEMA_DRIFT',
+    message: /its history cannot go on: column born changed its type/,
+    hint: fullRefresh,
+  })
+  assert.throws(() => read(schema, { last: { point, image: undefined } }), {
+    code: 'SCHEMA_DRIFT',
+    hint: fullRefresh,
+  })
+  const renewed = read(text, { renew: 'a full refresh was asked for' })
+  assert.equal(renewed.base, undefined)
+  assert.match(renewed.notes.join('\n'), /what changed since the last load is not in its history/)
+})

@@ -306,3 +306,71 @@ test('postgres: a log that is lost, a slot that moved on, and a table made anew 
 function values(count: number, row: (number: number) => string): string {
   return Array.from({ length: count }, (_, index) => row(index + 1)).join(', ')
 }
+
+test('mariadb: numbers that were logged before their columns were widened are what they were', async t => {
+  const { query, night, notes } = await follow(t, {
+    fresh: freshMariadb,
+    warehouse,
+    table: 'broader',
+    load: ', schema: evolve',
+    statements: [
+      'CREATE TABLE broader (id int PRIMARY KEY, y year, n int, m smallint, b bit(8))',
+      `INSERT INTO broader VALUES (1, 1999, 1, 1, b'1')`,
+    ],
+  })
+  await night(['id', 'y', 'n', 'm'])
+  await query(`INSERT INTO broader VALUES (2, 2024, -70000, -7, b'10000001'), (3, 2155, 3, 3, NULL)`)
+  await query(
+    'ALTER TABLE broader MODIFY y int, MODIFY n double, MODIFY m decimal(9,2), MODIFY b decimal(20,0)',
+  )
+  await query(`INSERT INTO broader VALUES (4, 70000, 0.5, 1.25, 300)`)
+  assert.equal((await night()).read, 3)
+  assert.doesNotMatch(notes.join('\n'), /reads the whole table/)
+})
+
+test('mariadb: the times of a history grow with its changes, and are one for each transaction', async t => {
+  const own = reversed(t)
+  const one = await freshMariadb(own)
+  const other = await freshMariadb(own)
+  const database = new URL(one.url).pathname.slice(1)
+  await one.query('CREATE TABLE timed (id int PRIMARY KEY, n int)')
+  const job = await smallJob(own, 'timed', {
+    'job.yaml': `connections: { s: "${one.url}", w: "${warehouse.url}" }
+extract: { timed: { from: s, table: timed, mode: changes, history: true } }
+load: { timed: { to: w, from: timed, key: [id, change_number], mode: append } }
+resources: { memory: 300MB, threads: 2 }
+`,
+  })
+  dropAfter(own, job)
+  const night = async () => assert.equal((await job.run()).error, undefined)
+  await night()
+  await other.query(`USE ${database}`)
+  await one.query('START TRANSACTION')
+  await one.query('INSERT INTO timed VALUES (1, 1)')
+  await delay(1100)
+  await other.query('INSERT INTO timed VALUES (2, 2)')
+  await delay(1100)
+  await one.query('INSERT INTO timed VALUES (3, 3)')
+  await delay(1100)
+  await one.query('COMMIT')
+  // One that began before what is committed before it, and is read by the next run.
+  const slow = one.query('INSERT INTO timed SELECT 5, sleep(6)')
+  await delay(1100)
+  await other.query('INSERT INTO timed VALUES (4, 4)')
+  await night()
+  await slow
+  await night()
+  const rows = await warehouse.query<{ id: number; changed_at: string }>(
+    `SELECT id, changed_at::text FROM timed ORDER BY change_number`,
+  )
+  // Another test's read lock may have one of the last two wait for the other.
+  const ids = rows.map(({ id }) => id)
+  assert.deepEqual([...ids.slice(0, 3), ...ids.slice(3).sort()], [2, 1, 3, 4, 5])
+  const times = rows.map(({ changed_at }) => Date.parse(changed_at))
+  assert.equal(times[1], times[2])
+  assert.ok(times[0]! + 1000 < times[1]!, times.join())
+  assert.deepEqual(
+    times.toSorted((x, y) => x - y),
+    times,
+  )
+})

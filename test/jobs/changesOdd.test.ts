@@ -231,6 +231,13 @@ test('mariadb: rows without what did not change, keys that differ in case, trans
       ],
       columns: 'id, n, v, CAST(at AS char(19)) AS at',
     },
+    shrunk: {
+      made: ['CREATE TABLE shrunk (id int PRIMARY KEY, n int)', 'INSERT INTO shrunk VALUES (1, 1), (2, 2)'],
+      changed: [
+        'SET STATEMENT max_statement_time = 10 FOR TRUNCATE TABLE shrunk',
+        'INSERT INTO shrunk VALUES (3, 3)',
+      ],
+    },
     xa: {
       made: ['CREATE TABLE xa (id int PRIMARY KEY, n int)', 'CREATE TABLE xa_other (id int PRIMARY KEY)'],
       changed: [
@@ -267,6 +274,12 @@ test('mariadb: what leaves rows with values that the log does not tell is an err
     ],
     ["XA START 'p'", 'INSERT INTO untold (id) VALUES (3)', "XA END 'p'", "XA PREPARE 'p'", "XA COMMIT 'p'"],
     ['INSERT INTO untold (id, n) VALUES (4, 4), (5, 4)', 'ALTER IGNORE TABLE untold ADD UNIQUE (n)'],
+    [
+      'CREATE TABLE `a # b` LIKE untold',
+      "SET SESSION sql_mode = 'ANSI_QUOTES'",
+      'SET STATEMENT lock_wait_timeout = 9 FOR RENAME TABLE "untold" TO "c ` d", "a # b" TO "untold"',
+      'SET SESSION sql_mode = DEFAULT',
+    ],
   ]) {
     for (const sql of statements) await query(sql)
     const { error } = await job.run({ fresh: true })

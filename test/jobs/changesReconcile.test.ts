@@ -219,3 +219,61 @@ test('a table is compared when its interval is over, and not before', async t =>
     assert.equal(outcome.extracted[0]!.reconciled !== undefined, isCompared, `day ${day}`)
   }
 })
+
+for (const [kind, fresh, anew] of [
+  ['mariadb', freshMariadb, 'ALTER TABLE told MODIFY note varchar(10)'],
+  ['postgres', freshPostgres, 'VACUUM FULL told'],
+] as const)
+  test(`${kind}: a history goes on where a column comes: what changed before is told, and whose row has a value in it`, async t => {
+    const { query, job, yaml } = await followed(t, fresh, ', history: true')
+    job.yaml(
+      yaml.replace(
+        'key: id, deletes: hard, guard: { max_delete_share: 1 }',
+        'key: [id, change_number], mode: append, schema: apply-safe',
+      ),
+    )
+    const run = async () => assert.equal((await job.run({ fresh: true })).error, undefined)
+    await run()
+    await query('DELETE FROM told WHERE id > 5')
+    await query('UPDATE told SET n = 100 WHERE id = 4')
+    await query('UPDATE told SET n = 101 WHERE id = 4')
+    await query('DELETE FROM told WHERE id = 3')
+    await query('ALTER TABLE told ADD COLUMN extra int DEFAULT 7')
+    await query('DELETE FROM told WHERE id = 2')
+    await query(`INSERT INTO told VALUES (50, 50, 'new', 8)`)
+    await run()
+    const changes = await warehouse.query<Record<'id' | 'n' | 'extra', number> & { change_kind: string }>(
+      `SELECT id, change_kind, n, extra FROM told WHERE change_kind <> 'snapshot' AND id NOT BETWEEN 6 AND 39 ORDER BY change_number`,
+    )
+    assert.deepEqual(
+      changes.map(({ id, change_kind, n, extra }) =>
+        [change_kind, id, ...(change_kind === 'delete' ? [] : [n, extra])].join(' '),
+      ),
+      [
+        'update 4 100 ',
+        'update 4 101 ',
+        'delete 3',
+        'delete 2',
+        'insert 50 50 8',
+        'update 0 0 7',
+        'update 1 1 7',
+        'update 4 101 7',
+        'update 5 5 7',
+      ],
+    )
+    const latest = await warehouse.query(
+      `SELECT id, n, note, extra FROM (SELECT DISTINCT ON (id) * FROM told ORDER BY id, change_number DESC) l WHERE change_kind <> 'delete' ORDER BY id`,
+    )
+    assert.deepEqual(latest, await query('SELECT id, n, note, extra FROM told ORDER BY id'))
+    await query('UPDATE told SET n = 102 WHERE id = 4')
+    await query('DELETE FROM told WHERE id = 50')
+    await query(anew)
+    await run()
+    const more = await warehouse.query<{ id: number; change_kind: string }>(
+      'SELECT id, change_kind FROM told ORDER BY change_number DESC LIMIT 3',
+    )
+    assert.deepEqual(
+      more.map(({ id, change_kind }) => `${change_kind} ${id}`),
+      ['delete 50', 'update 4', 'update 5'],
+    )
+  })

@@ -88,6 +88,14 @@ load: { rights_${kind}: { to: w, from: rights, key: id } }
   assert.equal((error as { code?: string } | undefined)?.code, 'PERMISSION_DENIED', String(error))
   assert.match((error as { hint: string }).hint, /^GRANT REPLICATION SLAVE/)
 
+  await mariadb.query(`GRANT REPLICATION SLAVE ON *.* TO ${user}@'%'`)
+  await mariadb.query(`REVOKE RELOAD ON *.* FROM ${user}@'%'`)
+  assert.equal((await run({ fresh: true })).error, undefined)
+  // Rows of another view than that whose place in the log is known would be told twice.
+  const unlocked = await run({ fresh: true, fullRefresh: [] })
+  assert.equal((unlocked.error as { code?: string } | undefined)?.code, 'PERMISSION_DENIED')
+  assert.match((unlocked.error as unknown as { hint: string }).hint, /^GRANT RELOAD/)
+
   const postgres = await freshPostgres(own)
   const publication = readerOf('rights_postgres', 's')
   for (const sql of [

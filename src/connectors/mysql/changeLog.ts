@@ -58,14 +58,14 @@ export class MysqlChangeLog implements ChangeLog {
   ): Promise<Snapshot & { position: LogPosition }> {
     let position = ''
     const snapshot = await this.openView(lanes, signal, reads, async (view, locked) => {
-      const mariadb = await isMariadb(view)
-      if (!locked && !mariadb)
+      // The lanes join one after the other: without the lock, their views are later than this one.
+      if (!locked)
         throw new EngineError(
           'PERMISSION_DENIED',
           `${view.name}: where its log is cannot be told without the short read lock of FLUSH TABLES WITH READ LOCK`,
           { hint: 'GRANT RELOAD ON *.* TO the user; or end the statement that holds the lock back.' },
         )
-      position = positionText(mariadb ? await ofView(view) : await here(view, mariadb))
+      position = positionText((await isMariadb(view)) ? await ofView(view) : await here(view, false))
     })
     return { ...snapshot, position }
   }

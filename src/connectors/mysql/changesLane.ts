@@ -12,7 +12,7 @@ import { type Access, ask, connect, engineError, interrupt, interruptOn, type Se
 import { isMariadb, serverId, withGrant } from './followed.ts'
 import { RowWriter } from './loggedRows.ts'
 import { type BinlogPosition, binlogPosition, positionText, reaches } from './position.ts'
-import { alteredColumns, effectOf } from './statements.ts'
+import { alteredColumns, effectOf, type LoggedStatement } from './statements.ts'
 import { literal } from './types.ts'
 import { converse, socketOf } from './wire.ts'
 
@@ -118,15 +118,15 @@ class Listener implements BinlogListener {
     }
   }
 
-  statement(...[sql, database, transaction]: Parameters<BinlogListener['statement']>): void {
+  statement(...[statement, transaction]: Parameters<BinlogListener['statement']>): void {
     for (const { writer, from, name } of this.followed) {
       if (!this.isNew(from)) continue
-      const effect = effectOf(sql, database, name, this.fold)
+      const effect = effectOf(statement, name, this.fold)
       if (effect === 'truncated') writer.table.truncate(transaction)
-      if (effect === 'lost' || this.isAnew(sql, database, writer.table.read, name))
+      if (effect === 'lost' || this.isAnew(statement, writer.table.read, name))
         throw new EngineError(
           'LOG_LOST',
-          `${writer.table.read.where}: the log has ${JSON.stringify(sql.slice(0, 80))}, which changes the table's rows and does not tell how`,
+          `${writer.table.read.where}: the log has ${JSON.stringify(statement.sql.slice(0, 80))}, which changes the table's rows and does not tell how`,
           { hint: 'Read the table anew: nightfreight run JOB --full-refresh.' },
         )
     }
@@ -136,8 +136,8 @@ class Listener implements BinlogListener {
    * Whether a statement leaves rows with other values in a column than the log has told: one that was dropped is there again, or
    * one that had another type has its former one, of which values may have been cut.
    */
-  private isAnew(sql: string, database: string, { columns, where }: ChangeRead, table: string): boolean {
-    const { anew, retyped } = alteredColumns(sql, database, table, this.fold)
+  private isAnew(statement: LoggedStatement, { columns, where }: ChangeRead, table: string): boolean {
+    const { anew, retyped } = alteredColumns(statement, table, this.fold)
     const known = (name: string) => columns.some(column => column.name.toLowerCase() === name.toLowerCase())
     return (
       anew.some(known) ||

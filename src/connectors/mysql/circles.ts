@@ -63,9 +63,10 @@ export function parted(
     const { child, parent, columns } = key
     const load = loads.find(({ table }) => table === child.name)!
     const tables = tablesOf.get(load)!
-    // Without its key a row would not be found to go.
+    // By these a row is found to go.
+    const found = [...load.key, ...load.partitionBy]
     const free = columns.filter(
-      name => columnNamed(tables.table.columns, name)?.nullable === 'YES' && !hasName(load.key, name),
+      name => columnNamed(tables.table.columns, name)?.nullable === 'YES' && !hasName(found, name),
     )
     if (loops.includes(key) && free.length > 0) {
       const sql = apartSql(load, tables, free)

@@ -36,6 +36,8 @@ export type KeyPosition = string[]
 export interface Bounds {
   after?: KeyPosition
   until?: KeyPosition
+  /** Rows may have dates without a month or day, which an incremental read of what has none must find. */
+  partial?: true
 }
 
 const KINDS: Record<string, KeyKind> = {

@@ -115,7 +115,7 @@ export function chunkSql(read: Read, { key, bounds }: RangePayload, limit: numbe
     .map(column => selectExpression(column, identifier(column.sourceName ?? column.name)))
   const selected = read.options as Selection
   const where = key ? within(key, bounds ?? {}) : []
-  if (read.since) where.push(sinceSql(read))
+  if (read.since) where.push(sinceSql(read, bounds?.partial))
   where.push(...conditionOf(selected))
   const condition = where.length > 0 ? ` WHERE ${where.join(' AND ')}` : ''
   const from = relation(selected, tableName)
@@ -127,7 +127,7 @@ export function chunkSql(read: Read, { key, bounds }: RangePayload, limit: numbe
 }
 
 /** The condition of an incremental read; the session's time zone is UTC, so an instant needs no offset. */
-export function sinceSql(read: Read): string {
+export function sinceSql(read: Read, partial?: true): string {
   const { column, value, nulls } = read.since!
   const {
     type: { kind },
@@ -144,7 +144,15 @@ export function sinceSql(read: Read): string {
   })()
   if (!nulls) return since
   // Staged as NULL, as its policy says: 0000-00-00, 2026-00-00.
-  const isNone = [`${name} < '0001-01-01'`, `MONTH(${name}) = 0`, `DAYOFMONTH(${name}) = 0`].join(' OR ')
-  const staged = kind === 'date' || kind === 'timestamp' ? ` OR ${isNone}` : ''
-  return `(${since} OR ${name} IS NULL${staged})`
+  const zero = kind === 'date' || kind === 'timestamp' ? ` OR ${name} < '0001-01-01'` : ''
+  return `(${since} OR ${name} IS NULL${zero}${partial ? ` OR ${partialSql(read)}` : ''})`
+}
+
+/** The condition of rows whose date has no month or day; undefined of a column that holds none such. No index finds them. */
+export function partialSql(read: Read): string | undefined {
+  const { column, nulls } = read.since!
+  const { type, sourceName = column } = columnNamed(read.columns, column)!
+  const isDate = type.kind === 'date' || (type.kind === 'timestamp' && !type.zoned)
+  const name = identifier(sourceName)
+  return nulls && isDate ? `MONTH(${name}) = 0 OR DAYOFMONTH(${name}) = 0` : undefined
 }

@@ -3,10 +3,10 @@ export const fractionBytes = (digits: number) => (digits + 1) >> 1
 
 export const INTEGER_BYTES: Record<number, number> = { 1: 1, 2: 2, 9: 3, 3: 4, 8: 8 }
 
-export function integerText(type: number, unsigned: boolean, bytes: Buffer, at: number): string {
-  if (type === 8) return String(unsigned ? bytes.readBigUInt64LE(at) : bytes.readBigInt64LE(at))
+export function integerAt(type: number, unsigned: boolean, bytes: Buffer, at: number): number | bigint {
+  if (type === 8) return unsigned ? bytes.readBigUInt64LE(at) : bytes.readBigInt64LE(at)
   const length = INTEGER_BYTES[type]!
-  return String(unsigned ? bytes.readUIntLE(at, length) : bytes.readIntLE(at, length))
+  return unsigned ? bytes.readUIntLE(at, length) : bytes.readIntLE(at, length)
 }
 
 /** Bytes that digits take, nine in four. */

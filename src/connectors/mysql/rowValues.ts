@@ -1,7 +1,7 @@
 import type { ColumnBuilder } from '../../../engine/batch/builder.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { parseDecimal } from '../wire/decimals.ts'
-import { readBits, writeProduct } from '../wire/integers.ts'
+import { writeProduct } from '../wire/integers.ts'
 import { isText } from '../wire/utf8.ts'
 import type { CharacterSets } from './characterSets.ts'
 import { CALENDAR, dateText, readDate, readTimestamp, ZERO } from './dates.ts'
@@ -14,7 +14,7 @@ import {
   fractionText,
   INTEGER_BYTES,
   inet6Text,
-  integerText,
+  integerAt,
   timeText,
   uuidText,
 } from './loggedTexts.ts'
@@ -98,21 +98,19 @@ export function readerOf(
     case 2:
     case 9:
     case 3:
-    case 8:
-      if (staged === 'int') return integer(type, unsigned, column)
+    case 8: {
+      if (type === 8 && staged === 'int' && wanted.bits === 64 && wanted.signed !== unsigned) return eight
+      const length = INTEGER_BYTES[type]!
+      const value = (bytes: Buffer, at: number) => integerAt(type, unsigned, bytes, at)
       return staged === 'text'
-        ? asText((bytes, at) => integerText(type, unsigned, bytes, at), INTEGER_BYTES[type]!)
-        : undefined
+        ? asText((bytes, at) => String(value(bytes, at)), length)
+        : integer(length, value, column)
+    }
     case 13: {
-      const year = (byte: number) => (byte === 0 ? 0 : byte + 1900)
-      if (staged === 'int')
-        return (_, into, row, bytes, at) => {
-          into.u16[row] = year(bytes[at]!)
-          return at + 1
-        }
+      const year = (bytes: Buffer, at: number) => (bytes[at] === 0 ? 0 : bytes[at]! + 1900)
       return staged === 'text'
-        ? asText((bytes, at) => String(year(bytes[at]!)).padStart(4, '0'), 1)
-        : undefined
+        ? asText((bytes, at) => String(year(bytes, at)).padStart(4, '0'), 1)
+        : integer(1, year, column)
     }
     case 4:
       if (staged !== 'float') return undefined
@@ -126,12 +124,7 @@ export function readerOf(
             return at + 4
           }
     case 5:
-      if (staged !== 'float' || wanted.bits !== 64) return undefined
-      return (_, into, row, bytes, at) => {
-        into.i32[2 * row] = bytes.readInt32LE(at)
-        into.i32[2 * row + 1] = bytes.readInt32LE(at + 4)
-        return at + 8
-      }
+      return staged === 'float' && wanted.bits === 64 ? eight : undefined
     case 246: {
       const length = decimalBytes(low, high)
       if (staged === 'text') return asText((bytes, at) => decimalText(bytes, at, low, high), length)
@@ -145,12 +138,9 @@ export function readerOf(
     case 16: {
       const length = high + (low > 0 ? 1 : 0)
       const number = (bytes: Buffer, at: number) => BigInt(`0x${bytes.toString('hex', at, at + length)}`)
-      if (staged === 'text') return asText((bytes, at) => String(number(bytes, at)), length)
-      return (_, into, row, bytes, at) => {
-        if (readBits(into, row, bytes, at, at + length) !== 0)
-          refuse(into, bytes.toString('hex', at, at + length))
-        return at + length
-      }
+      return staged === 'text'
+        ? asText((bytes, at) => String(number(bytes, at)), length)
+        : integer(length, number, column)
     }
     case 10:
     case 14:
@@ -238,6 +228,13 @@ function refuse(column: ColumnBuilder, value: string): never {
     `${column.column.name}: the log has ${JSON.stringify(value)}, which is no ${column.column.native}`,
     { hint: 'Read the table anew: nightfreight run JOB --full-refresh TABLE.' },
   )
+}
+
+/** Eight bytes, which are as they lie in the column. */
+const eight: ValueReader = (_, into, row, bytes, at) => {
+  into.i32[2 * row] = bytes.readInt32LE(at)
+  into.i32[2 * row + 1] = bytes.readInt32LE(at + 4)
+  return at + 8
 }
 
 const asText =

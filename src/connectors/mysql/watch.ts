@@ -39,8 +39,8 @@ export async function watchBinlog(
       rows(rows) {
         if (same(`${rows.table.database}.${rows.table.table}`)) seen(countRows(rows) ?? 1)
       },
-      statement(sql, database) {
-        if (names.some(own => effectOf(sql, database, own, fold) !== 'none')) seen(1)
+      statement(statement) {
+        if (names.some(own => effectOf(statement, own, fold) !== 'none')) seen(1)
       },
     }
     const reader = new Watcher(name, start!, NEVER, mariadb, listener)
