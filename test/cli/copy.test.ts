@@ -112,7 +112,12 @@ test('what a copy has no option for is said as what can be typed: the job that i
     /raise guard\.max_delete_share of this load\. For that, make the copy a job of your own: the same line with --save FOLDER/,
   )
   const own = join(folder, 'own')
-  assert.equal((await copy(...args, '--save', own)).code, 0)
+  const told = await copy(...args, '--save', own)
+  assert.equal(told.code, 0)
+  assert.match(
+    told.out,
+    /\n {2}export COPY_FROM=… {2}\(the URL that you gave\)\n {2}export COPY_TO=duckdb:\S+\n/,
+  )
   const file = join(own, 'job.yaml')
   writeFileSync(
     file,
@@ -179,6 +184,11 @@ test('how files are written is found, shown with three rows, and kept in the job
   const target = join(place, 'dw.duckdb')
   const plain = await copy(join(place, 'orders'), `duckdb:${target}`, '--save', join(place, 'plain'))
   assert.match(plain.out, /\namount is text; if they are numbers: --set decimal=,\nSet at the first load: /)
+  const typed = plain.out.split('\n').filter(line => line.startsWith('  '))
+  const [from, to] = typed.map(line => /=(.*)/.exec(line)?.[1])
+  const env = { NIGHTFREIGHT_HOME: home, COPY_FROM: from!, COPY_TO: to! }
+  assert.equal(typed.at(-1), `  nightfreight run ${join(place, 'plain')}`)
+  assert.equal((await commandLine(home, ['validate', join(place, 'plain')], { env })).code, 0)
   const args = [join(place, 'orders'), `duckdb:${target}`, '--set', 'decimal=,']
   const first = await copy(...args)
   assert.equal(first.code, 0, first.err)
@@ -196,12 +206,8 @@ test('how files are written is found, shown with three rows, and kept in the job
     readFileSync(join(saved, 'job.yaml'), 'utf8'),
     /files: "\*\.txt"\n[^:]+: all\n +encoding: utf-16\n +delimiter: ;\n +decimal: ","/,
   )
-  const env = {
-    NIGHTFREIGHT_HOME: home,
-    COPY_FROM: `file:${join(place, 'orders')}`,
-    COPY_TO: `duckdb:${target}2`,
-  }
-  assert.equal((await commandLine(home, ['run', saved], { env })).code, 0)
+  const another = { ...env, COPY_TO: `duckdb:${target}2` }
+  assert.equal((await commandLine(home, ['run', saved], { env: another })).code, 0)
 })
 
 test('a Parquet file that cannot be read is named, also where it fails at its first rows', async () => {
