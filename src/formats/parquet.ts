@@ -4,10 +4,10 @@ import { type Footer, readFooter } from '../../engine/parquet/footer.ts'
 import { type Duck, type DuckRow, quoteName } from '../../engine/sql/duckdb.ts'
 import { literalPath, parquetSql } from '../../engine/sql/files.ts'
 import { jsonSql } from '../../engine/types/jsonText.ts'
-import { type Column, typeFromName, typeName } from '../../engine/types/logical.ts'
+import { type Column, type LogicalType, typeFromName, typeName } from '../../engine/types/logical.ts'
 import { arrowColumns } from './arrowSchema.ts'
 import { BadFile, badFile } from './bad.ts'
-import { fieldSql } from './field.ts'
+import { type FieldSql, fieldSql } from './field.ts'
 import { footerFault } from './footerFault.ts'
 import { absent, unread } from './notes.ts'
 import type { BeyondField } from './parquetBeyond.ts'
@@ -198,7 +198,28 @@ function fieldOf(found: ParquetColumn, { type }: Column, field: string): FieldVa
       : native === 'TIME'
         ? timeText(field)
         : `${field}::VARCHAR`
-  return { text, ...fieldSql(text, type) }
+  if (native === 'BLOB' && type.kind === 'text') {
+    // Many writers leave out that a text is one.
+    const value = `TRY(decode(${field}))`
+    const badOf = (decoded: string) => `(${field} IS NOT NULL AND ${decoded} IS NULL)`
+    return { text, value, bad: badOf(value), badOf }
+  }
+  const read = fieldSql(text, type)
+  return { text, ...(isRounded(native, type) ? unrounded(read, field, native) : read) }
+}
+
+/** Whether a float may be another number than a value of a file's type. */
+function isRounded(native: string, type: LogicalType): boolean {
+  const own = typeFromName(native)
+  if (type.kind !== 'float' || !own) return false
+  return own.kind === 'int' || own.kind === 'decimal' || (own.kind === 'float' && own.bits > type.bits)
+}
+
+/** A field that is bad, too, where its value is another one than the file's. */
+function unrounded(read: FieldSql, field: string, native: string): FieldSql {
+  const badOf = (value: string) =>
+    `(${read.badOf!(value)} OR TRY_CAST(${value} AS ${native}) IS DISTINCT FROM ${field})`
+  return { value: read.value, bad: badOf(read.value), badOf }
 }
 
 /** What DuckDB cannot read of a file is the file's fault; a value that does not fit, and want of memory, are not. */

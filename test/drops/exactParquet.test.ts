@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { Duck, quote } from '../../engine/sql/duckdb.ts'
+import { night } from './nights.ts'
+import { localPlace, readerIn, testFolder } from './places.ts'
+
+const folder = testFolder()
+const read = readerIn(folder)
+let made = 0
+
+async function written(sql: string): Promise<Buffer> {
+  const duck = await Duck.open({ threads: 1 })
+  const path = join(folder, `made-${++made}.parquet`)
+  await duck.run(`COPY (${sql}) TO ${quote(path)} (FORMAT parquet)`)
+  duck.close()
+  return readFileSync(path)
+}
+
+test('bytes of a Parquet file are the text that they are in UTF-8, and else no value of a text', async () => {
+  const text = 'O\'Brien, é \\ "x"'
+  const sql = `SELECT unnest([1, 2, 3]) AS id, unnest([encode(${quote(text)}), NULL, ''::BLOB]) AS name`
+  const schema = { id: 'INTEGER', name: 'VARCHAR' }
+  const { rows } = await read({ 'a.parquet': await written(sql) }, { schema })
+  assert.deepEqual(rows, [
+    ['1', text],
+    ['2', null],
+    ['3', ''],
+  ])
+  const bytes = await written("SELECT 1 AS id, '\\xFFa'::BLOB AS name")
+  await assert.rejects(read({ 'a.parquet': bytes }, { schema }), {
+    message: /line 1: name: "\\\\xFFa" is not a value that VARCHAR holds exactly/,
+  })
+  const both = await read({ 'a.csv': `id,name\n0,é\n`, 'b.parquet': await written(sql) })
+  assert.deepEqual(both.types, ['BIGINT', 'VARCHAR'])
+  assert.deepEqual(
+    both.rows.map(row => row[1]),
+    ['é', text, null, ''],
+  )
+})
+
+test('a number of a Parquet file that a column of floats does not hold is no value of it', async () => {
+  for (const [value, type] of [
+    ['9007199254740993::BIGINT', 'DOUBLE'],
+    ['9223372036854775807::BIGINT', 'DOUBLE'],
+    ['16777217::INTEGER', 'FLOAT'],
+    ['1234567890123456.78::DECIMAL(18,2)', 'DOUBLE'],
+    ['0.1234567890123::DOUBLE', 'FLOAT'],
+    ['1e300::DOUBLE', 'FLOAT'],
+  ] as const)
+    await assert.rejects(
+      read({ 'a.parquet': await written(`SELECT ${value} AS v`) }, { schema: { v: type } }),
+      { message: /is not a value that (DOUBLE|FLOAT) holds exactly/ },
+      value,
+    )
+  const held = await read(
+    {
+      'a.parquet': await written(
+        "SELECT unnest([0.1, 123456789.12, NULL]::DECIMAL(18,2)[]) AS v, unnest([1, 9007199254740992, NULL]::BIGINT[]) AS n, unnest(['nan', '-inf', '0.5']::DOUBLE[]) AS f",
+      ),
+    },
+    { schema: { v: 'DOUBLE', n: 'DOUBLE', f: 'FLOAT' } },
+  )
+  assert.deepEqual(held.rows, [
+    ['0.1', '1.0', 'nan'],
+    ['123456789.12', '9007199254740992.0', '-inf'],
+    [null, null, '0.5'],
+  ])
+})
+
+test('files of a night that have integers and doubles for a column of doubles round neither', async () => {
+  const place = localPlace(join(folder, 'drifting'))
+  await place.put('0.parquet', await written('SELECT 0.5::DOUBLE AS v'))
+  const first = await night(place, { files: '*' })
+  await place.put('1.parquet', await written('SELECT 9007199254740993::BIGINT AS v'))
+  await place.put('2.parquet', await written('SELECT 2.5::DOUBLE AS v'))
+  const second = await night(place, { files: '*' }, first).catch(error => error)
+  const said = second instanceof Error ? second.message : JSON.stringify([second.rows, second.rejected])
+  assert.doesNotMatch(said, /9007199254740992/)
+  assert.match(said, /9007199254740993/)
+})
