@@ -204,3 +204,40 @@ test('a number or a day that is another than its text says is no value of its ty
   })
   assert.throws(() => dropOptions.parse({ files: '*', date_format: '%Q' }), /stands for nothing/)
 })
+
+test('the first line of fixed width is a header where it names columns and holds nothing else', async () => {
+  const options = { format: 'fixed', widths: { flag: 1, id: 4, customer_name: 8 } }
+  const rows = [['F', '1', 'Ada']]
+  for (const header of ['Fid  customer', 'F    CUSTOMER', ' id          '])
+    assert.deepEqual((await read({ 'a.txt': `${header}\nF1   Ada     \n` }, options)).rows, rows, header)
+  for (const [first, what] of [
+    ['F17  Ada     ', /may be a row/],
+    ['F    c       ', /may be a row/],
+    ['Fid  Ada     ', /may be a row/],
+    ['             ', /names none of its columns/],
+    ['X17  Ada     ', /names none of its columns/],
+  ] as const)
+    await assert.rejects(read({ 'a.txt': `${first}\nF1   Ada     \n` }, options), (error: Error) => {
+      assert.match(error.message, what, first)
+      assert.match((error as Error & { hint: string }).hint, /header: false/)
+      return true
+    })
+})
+
+test('blank lines before the header of one column are no header', async () => {
+  const dump = { quote: '', escape: '\\' }
+  for (const options of [
+    {},
+    { schema: { email: 'VARCHAR' } },
+    dump,
+    { ...dump, schema: { email: 'VARCHAR' } },
+  ])
+    for (const breaks of ['\n', '\r\n']) {
+      const text = ['', '', 'email', 'a@x', '', 'b@x', ''].join(breaks)
+      const { rows } = await read({ 'a.csv': text }, options)
+      const empty = 'quote' in options ? '' : null
+      assert.deepEqual(rows.flat(), ['a@x', empty, 'b@x'], JSON.stringify([options, text]))
+    }
+  const rows = await read({ 'a.csv': '\na@x\n' }, { header: false, schema: { email: 'VARCHAR' } })
+  assert.deepEqual(rows.rows.flat(), [null, 'a@x'])
+})
