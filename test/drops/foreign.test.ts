@@ -205,6 +205,36 @@ test('a number or a day that is another than its text says is no value of its ty
   assert.throws(() => dropOptions.parse({ files: '*', date_format: '%Q' }), /stands for nothing/)
 })
 
+test('a format says nothing that its type does not hold: no offset, time of day or nanoseconds', async () => {
+  const offset = { timestamp_format: '%Y-%m-%d %H:%M %z' }
+  const csv = { 'a.csv': 'at\n2026-01-31 10:30 +0200\n' }
+  for (const [options, what] of [
+    [{ ...offset, schema: { at: 'TIMESTAMP' } }, /schema\.at: a TIMESTAMP holds no offset/],
+    [{ date_format: '%Y-%m-%d %H:%M %z', schema: { at: 'DATE' } }, /date_format: cannot have %z/],
+    [{ date_format: '%Y-%m-%d %Z' }, /date_format: cannot have %z/],
+    [{ timestamp_format: '%Y %%z', schema: { at: 'TIMESTAMPTZ' } }, /needs an offset/],
+  ] as const)
+    await assert.rejects(read(csv, options), { code: 'CONFIG_INVALID', message: what })
+  const zoned = await read(csv, { ...offset, schema: { at: 'TIMESTAMPTZ' } })
+  assert.deepEqual(zoned.rows, [['2026-01-31 08:30:00+00']])
+  const utc = { timestamp_format: '%Y-%m-%dT%H:%MZ', schema: { at: 'TIMESTAMPTZ' } }
+  assert.deepEqual((await read({ 'a.csv': 'at\n2026-01-31T10:30Z\n' }, utc)).rows, [
+    ['2026-01-31 10:30:00+00'],
+  ])
+  const days = { date_format: '%Y-%m-%d %H:%M', schema: { at: 'DATE' } }
+  const nanos = { timestamp_format: '%Y-%m-%d %H:%M:%S.%n', schema: { at: 'TIMESTAMP' } }
+  for (const [text, options, value] of [
+    ['2026-01-31 00:00', days, '2026-01-31'],
+    ['2026-01-31 10:30', days, undefined],
+    ['2026-01-31 10:30:00.123456000', nanos, '2026-01-31 10:30:00.123456'],
+    ['2026-01-31 10:30:00.123456789', nanos, undefined],
+  ] as const) {
+    const found = read({ 'a.csv': `at\n${text}\n` }, options)
+    if (value !== undefined) assert.deepEqual((await found).rows, [[value]], text)
+    else await assert.rejects(found, { message: new RegExp(`"${text}" is not a value that`) }, text)
+  }
+})
+
 test('the first line of fixed width is a header where it names columns and holds nothing else', async () => {
   const options = { format: 'fixed', widths: { flag: 1, id: 4, customer_name: 8 } }
   const rows = [['F', '1', 'Ada']]
