@@ -11,7 +11,7 @@ import { type FieldSql, fieldSql } from './field.ts'
 import { footerFault } from './footerFault.ts'
 import { absent, unread } from './notes.ts'
 import type { BeyondField } from './parquetBeyond.ts'
-import { damagedColumn } from './parquetChecksums.ts'
+import { pageFault } from './parquetChecksums.ts'
 import {
   isBeyond,
   nanosOf,
@@ -69,9 +69,8 @@ export async function openParquet(
   try {
     const footer = footerOf(where, path)
     const columns = await parquetColumns(duck, where, path, arrowColumns(footer?.arrowSchema))
-    const damaged = damagedColumn(path)
-    if (damaged !== undefined)
-      throw badFile(where, `column ${damaged}: a page does not have its checksum: it is damaged`)
+    const damaged = pageFault(path)
+    if (damaged !== undefined) throw badFile(where, damaged)
     const [size] = await duck.rows(
       `SELECT sum(total_uncompressed_size) / greatest(any_value(num_rows), 1) AS row
        FROM parquet_metadata(${literalPath(path)}), parquet_file_metadata(${literalPath(path)})`,

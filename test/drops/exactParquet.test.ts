@@ -2,6 +2,17 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { crc32 } from 'node:zlib'
+import {
+  binary,
+  encodeStruct,
+  type Fields,
+  i32,
+  i64,
+  list,
+  struct,
+  text,
+} from '../../engine/parquet/thrift.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
 import { night } from './nights.ts'
 import { localPlace, readerIn, testFolder } from './places.ts'
@@ -79,4 +90,45 @@ test('files of a night that have integers and doubles for a column of doubles ro
   const said = second instanceof Error ? second.message : JSON.stringify([second.rows, second.rejected])
   assert.doesNotMatch(said, /9007199254740992/)
   assert.match(said, /9007199254740993/)
+})
+
+/** A file of one column and one row, whose page is of so many bytes by its header. */
+function handmade({ physical = 1, codec = 0, size = 4 }): Buffer {
+  const page = Buffer.from([7, 0, 0, 0])
+  const of: Fields = { 1: i32(1), 2: i32(0), 3: i32(3), 4: i32(3) }
+  const crc = size < 0 ? 0 : crc32(page)
+  const header = encodeStruct({ 1: i32(0), 2: i32(4), 3: i32(size), 4: i32(crc | 0), 5: struct(of) })
+  const length = i64(header.length + page.length)
+  const chunk: Fields = {
+    1: i32(physical),
+    2: list([i32(0)]),
+    3: list([text('a')]),
+    4: i32(codec),
+    5: i64(1),
+    6: length,
+    7: length,
+    9: i64(4),
+  }
+  const group: Fields = { 1: list([struct({ 2: i64(4), 3: struct(chunk) })]), 2: length, 3: i64(1) }
+  const footer = encodeStruct({
+    1: i32(1),
+    2: list([
+      struct({ 4: text('s'), 5: i32(1) }),
+      struct({ 1: i32(physical), 3: i32(0), 4: binary(Buffer.from('a')) }),
+    ]),
+    3: i64(1),
+    4: list([struct(group)]),
+  })
+  const tail = Buffer.alloc(8, 'PAR1PAR1')
+  tail.writeUInt32LE(footer.length)
+  return Buffer.concat([Buffer.from('PAR1'), header, page, footer, tail])
+}
+
+test('a page whose length is none, or beyond its column, is damaged', { timeout: 30_000 }, async () => {
+  assert.deepEqual((await read({ 'a.parquet': handmade({}) })).rows, [['7']])
+  for (const size of [-20, -1, 5, 1_000_000])
+    await assert.rejects(read({ 'a.parquet': handmade({ size }) }), {
+      code: 'DECODE_FAILED',
+      message: new RegExp(`column a: a page of ${size} bytes is none of its chunk: it is damaged`),
+    })
 })
