@@ -102,8 +102,21 @@ export async function* readablePaths(
   } catch {
     // What it is not is told by whoever opens it.
   }
-  if (other) yield* rewritten(where, path, folder)
-  else yield path
+  if (other) {
+    const moments = await duck.rows(
+      `SELECT name FROM parquet_schema(${literalPath(path)}) WHERE type = 'INT96' LIMIT 1`,
+    )
+    // Who rewrites them has 64 bits for nanoseconds, which end in 2262.
+    if (moments.length > 0)
+      throw badFile(
+        where,
+        `column ${moments[0]!.name} holds moments of nanoseconds (INT96), which cannot be read exactly of a file packed or encoded so (LZ4, BYTE_STREAM_SPLIT)`,
+        undefined,
+        'TYPE_UNSUPPORTED',
+        'Have it written with another codec, such as snappy or zstd, or its moments as TIMESTAMP_MICROS; or set on_bad_file: quarantine.',
+      )
+    yield* rewritten(where, path, folder)
+  } else yield path
 }
 
 /**

@@ -132,3 +132,11 @@ test('a page whose length is none, or beyond its column, is damaged', { timeout:
       message: new RegExp(`column a: a page of ${size} bytes is none of its chunk: it is damaged`),
     })
 })
+
+test('moments of INT96 are read of no file that another reader rewrites: it has 64 bits for them', async () => {
+  await assert.rejects(read({ 'a.parquet': handmade({ physical: 3, codec: 5 }) }), {
+    code: 'TYPE_UNSUPPORTED',
+    message: /column a holds moments of nanoseconds \(INT96\), which cannot be read exactly/,
+    hint: /snappy or zstd/,
+  })
+})
