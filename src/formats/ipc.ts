@@ -17,6 +17,8 @@ const KINDS = { 1: 'schema', 2: 'dictionary', 3: 'batch' } as const
 const MAGIC = 'ARROW1'
 /** Bytes of a body, unpacked, at most: lengths that lie ask for more. */
 const LARGEST = 1 << 30
+/** Bytes that are looked at together, of those between messages. */
+const BETWEEN = 64 * 1024
 
 /**
  * The messages of a stream, in their order, or of a file, by its footer: some writers put no schema message before it.
@@ -36,7 +38,10 @@ export async function* messages(path: string): AsyncGenerator<Message> {
 function* ofStream(input: Input): Generator<Message> {
   for (let at = 0; at < input.size; ) {
     const { message, end } = messageAt(input, at)
-    if (!message) return
+    if (!message) {
+      if (end < input.size) throw new RangeError(goesOn(end))
+      return
+    }
     yield message
     at = end
   }
@@ -52,14 +57,49 @@ function* ofFile(input: Input): Generator<Message> {
   const schema = footer.table(1)
   if (!schema) throw new RangeError('it has no schema')
   yield { kind: 'schema', bytes: schemaMessage(bytes, schema.at) }
+  const parts = [headOf(input)]
   for (const field of [2, 3]) {
     const { start, count } = footer.vector(field)
     for (let block = 0; block < count; block++) {
-      const { message } = messageAt(input, Number(bytes.readBigInt64LE(start + block * 24)))
+      const from = Number(bytes.readBigInt64LE(start + block * 24))
+      const { message, end } = messageAt(input, from)
+      parts.push({ from, end })
       if (message) yield message
     }
   }
+  refuseMore(input, parts, input.size - 10 - length)
 }
+
+interface Part {
+  from: number
+  end: number
+}
+
+/** The mark at the head, and the schema message behind it, which some writers leave out. */
+function headOf(input: Input): Part {
+  try {
+    const { message, end } = messageAt(input, 8)
+    if (message?.kind === 'schema') return { from: 0, end }
+  } catch {
+    // What stands there is for the footer to say.
+  }
+  return { from: 0, end: 8 }
+}
+
+/** Fails where bytes before the footer are neither of its messages nor between them: zeros, or the mark of an end. */
+function refuseMore(input: Input, parts: Part[], footer: number): void {
+  let at = 0
+  for (const { from, end } of [...parts, { from: footer, end: footer }].sort((a, b) => a.from - b.from)) {
+    for (; at < from; at += BETWEEN) {
+      const other = input.take(at, Math.min(BETWEEN, from - at)).findIndex(byte => byte !== 0 && byte !== 255)
+      if (other >= 0) throw new RangeError(goesOn(at + other))
+    }
+    at = Math.max(at, end)
+  }
+}
+
+const goesOn = (at: number) =>
+  `it has more than its messages, from byte ${at} on: files may have been put together`
 
 /** A message about a schema that stands in a footer, which goes along whole: its offsets are relative. */
 function schemaMessage(footer: Buffer, schema: number): Uint8Array {

@@ -12,6 +12,7 @@ import { footerFault } from './footerFault.ts'
 import { absent, unread } from './notes.ts'
 import type { BeyondField } from './parquetBeyond.ts'
 import { pageFault } from './parquetChecksums.ts'
+import { joinedAt } from './parquetJoined.ts'
 import {
   isBeyond,
   nanosOf,
@@ -90,19 +91,27 @@ export async function* readablePaths(
   folder: string,
 ): AsyncGenerator<string> {
   // Before DuckDB sees it: of some footers it reads memory of others.
-  footerOf(where, path)
-  let other = false
+  const other = footerOf(where, path) && joinedAt(path)
+  if (other !== undefined)
+    throw badFile(
+      where,
+      `has another file from byte ${other} on: files were put together, and readers know the rows of the last one alone`,
+      undefined,
+      'DECODE_FAILED',
+      'Have each Parquet file by itself, or written into one by a program that knows Parquet; or set on_bad_file: quarantine.',
+    )
+  let isForeign = false
   try {
     // Hadoop's LZ4, and doubles' encoding for other types.
     const rows = await duck.rows(
       `SELECT 1 FROM parquet_metadata(${literalPath(path)})
        WHERE compression = 'LZ4' OR (encodings LIKE '%BYTE_STREAM_SPLIT%' AND type NOT IN ('FLOAT', 'DOUBLE')) LIMIT 1`,
     )
-    other = rows.length > 0
+    isForeign = rows.length > 0
   } catch {
     // What it is not is told by whoever opens it.
   }
-  if (other) {
+  if (isForeign) {
     const moments = await duck.rows(
       `SELECT name FROM parquet_schema(${literalPath(path)}) WHERE type = 'INT96' LIMIT 1`,
     )
