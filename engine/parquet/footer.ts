@@ -26,12 +26,18 @@ export interface FileColumn {
   type: LogicalType | undefined
 }
 
-export interface FileChunk {
-  /** parquet.thrift's CompressionCodec; 0: none. */
-  codec: number
-  /** Where its pages are in the file. */
+/** Bytes of a file. */
+export interface FilePart {
   start: number
   length: number
+}
+
+/** Where a column's pages are in the file, and what is said of them. */
+export interface FileChunk extends FilePart {
+  /** parquet.thrift's CompressionCodec; 0: none. */
+  codec: number
+  /** Its indexes and its Bloom filter, where their length is said. */
+  beside: FilePart[]
   values: number
   /** What is said of its least and greatest value, as they are encoded. */
   bounds: Uint8Array[]
@@ -80,20 +86,28 @@ export function footerOf(file: Struct): Footer {
     singles: singlesOf(file[2] as Struct[]),
     groups: (file[4] as Struct[]).map(group => ({
       rows: group[3] as number,
-      chunks: (group[1] as Struct[]).map(chunk => chunkOf(chunk[3] as Struct)),
+      chunks: (group[1] as Struct[]).map(chunkOf),
     })),
   }
 }
 
 const textOf = (value: Value | undefined) => Buffer.from(value as Uint8Array).toString('utf8')
 
-function chunkOf(meta: Struct): FileChunk {
+function chunkOf(chunk: Struct): FileChunk {
+  const meta = chunk[3] as Struct
   const data = meta[9] as number
   const dictionary = meta[11] as number | undefined
   return {
     codec: meta[4] as number,
     start: dictionary ? Math.min(dictionary, data) : data,
     length: meta[7] as number,
+    beside: [
+      [chunk[4], chunk[5]],
+      [chunk[6], chunk[7]],
+      [meta[14], meta[15]],
+    ].flatMap(([start, length]) =>
+      typeof start === 'number' && typeof length === 'number' ? [{ start, length }] : [],
+    ),
     values: meta[5] as number,
     bounds: boundsOf(meta[12] as Struct | undefined),
   }

@@ -130,11 +130,15 @@ async function* unpackBzip2(
     held = []
     heldBytes = 0
   }
+  let isEmpty = true
   for await (const chunk of bytes)
     for (let at = 0; at < chunk.length; at += PIECE) {
+      isEmpty = false
       stream.write(chunk.subarray(at, at + PIECE))
       yield* taken()
     }
+  // Its unpacker takes no bytes for an end.
+  if (isEmpty) throw badFile(where, 'is not whole bzip2: it has no byte')
   stream.end()
   yield* taken()
 }

@@ -100,7 +100,8 @@ export function csvScan(dialect: CsvDialect, sink: RowSink, shape: RowShape) {
         }
       }
       const to = Math.min(at, length)
-      if (to > from || shape.fields === 1) {
+      // Of one column, an empty line is a row; before the header it is none.
+      if (to > from || (shape.fields === 1 && !shape.header)) {
         if (fault === '') fault = faultOf(shape, count, to > from && block[to - 1] === delimiter)
         if (fault === '') hand(sink, block, from, to - (shape.trailing ? 1 : 0), line, whole)
         else sink.bad(block.toString('utf8', from, to), line, fault)

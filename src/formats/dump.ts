@@ -52,7 +52,7 @@ export function dumpScan(
       }
       const to = end >= 0 && isCrlf !== false ? bare : stop
       if (out.length < (to - from) * 2 + 1024) out = Buffer.alloc((to - from) * 4 + 1024)
-      if ((to > from || shape.fields === 1) && !isEnd) row(block, from, to, line)
+      if ((to > from || (shape.fields === 1 && !shape.header)) && !isEnd) row(block, from, to, line)
       for (let at = from; at < stop; at++) if (block[at] === LF) line++
       line++
       from = stop + 1

@@ -74,14 +74,16 @@ export function fieldSql(
   return { value, bad: badOf(value), badOf }
 }
 
-/** SQL of whether a value is another than its text says: an infinity or a zero of a number that is none, a year of fewer digits. */
+/** SQL of whether a value is another than its text says: an infinity or a zero of a number that is none, a year of fewer digits, a day of a moment. */
 function beyond(value: string, text: string, type: LogicalType, format: string | undefined): string {
   if (type.kind === 'float')
     return ` OR (isinf(${value}) AND NOT regexp_matches(${text}, '(?i)inf')) OR (${value} = 0 AND regexp_matches(${text}, '^[^eE]*[1-9]'))`
+  if (format === undefined) return ''
   // strptime takes 26 for the year 26.
-  return format !== undefined && /%-?Y/.test(format)
-    ? ` OR strpos(${text}, lpad(year(${value})::VARCHAR, 4, '0')) = 0`
-    : ''
+  const year = /%-?Y/.test(format) ? ` OR strpos(${text}, lpad(year(${value})::VARCHAR, 4, '0')) = 0` : ''
+  // A day has no time, and a moment no nanoseconds.
+  const isCut = type.kind === 'date' ? /%-?[cfgHIMnpSX]/.test(format) : format.includes('%n')
+  return isCut ? `${year} OR ${value} <> try_strptime(${text}, ${quote(format)})` : year
 }
 
 function formatOf(type: LogicalType, style: FieldStyle): string | undefined {

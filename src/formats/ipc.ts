@@ -15,8 +15,12 @@ export interface Message {
 
 const KINDS = { 1: 'schema', 2: 'dictionary', 3: 'batch' } as const
 const MAGIC = 'ARROW1'
+/** How a file ends, and the next one begins. */
+const SEAM = MAGIC + MAGIC
 /** Bytes of a body, unpacked, at most: lengths that lie ask for more. */
 const LARGEST = 1 << 30
+/** Bytes that are looked at together, of those between messages. */
+const BETWEEN = 64 * 1024
 
 /**
  * The messages of a stream, in their order, or of a file, by its footer: some writers put no schema message before it.
@@ -36,7 +40,10 @@ export async function* messages(path: string): AsyncGenerator<Message> {
 function* ofStream(input: Input): Generator<Message> {
   for (let at = 0; at < input.size; ) {
     const { message, end } = messageAt(input, at)
-    if (!message) return
+    if (!message) {
+      if (end < input.size) throw new RangeError(goesOn(end))
+      return
+    }
     yield message
     at = end
   }
@@ -52,14 +59,46 @@ function* ofFile(input: Input): Generator<Message> {
   const schema = footer.table(1)
   if (!schema) throw new RangeError('it has no schema')
   yield { kind: 'schema', bytes: schemaMessage(bytes, schema.at) }
+  const parts: Part[] = []
   for (const field of [2, 3]) {
     const { start, count } = footer.vector(field)
     for (let block = 0; block < count; block++) {
-      const { message } = messageAt(input, Number(bytes.readBigInt64LE(start + block * 24)))
+      const from = Number(bytes.readBigInt64LE(start + block * 24))
+      const { message, end } = messageAt(input, from)
+      parts.push({ from, end })
       if (message) yield message
     }
   }
+  refuseMore(input, parts, input.size - 10 - length)
 }
+
+interface Part {
+  from: number
+  end: number
+}
+
+/**
+ * Fails where bytes before the footer are none of its messages: between them are zeros, or the mark of an end. What stands before
+ * the first is the schema, which some writers put in no message.
+ */
+function refuseMore(input: Input, parts: Part[], footer: number): void {
+  const sorted = [...parts, { from: footer, end: footer }].sort((a, b) => a.from - b.from)
+  let at = sorted[0]!.from
+  for (const { from, end } of sorted) {
+    for (; at < from; at += BETWEEN) {
+      const other = input.take(at, Math.min(BETWEEN, from - at)).findIndex(byte => byte !== 0 && byte !== 255)
+      if (other >= 0) throw new RangeError(goesOn(at + other))
+    }
+    at = Math.max(at, end)
+  }
+  for (at = 0; at < sorted[0]!.from; at += BETWEEN) {
+    const seam = input.take(at, Math.min(BETWEEN + SEAM.length - 1, sorted[0]!.from - at)).indexOf(SEAM)
+    if (seam >= 0) throw new RangeError(goesOn(at + seam + MAGIC.length))
+  }
+}
+
+const goesOn = (at: number) =>
+  `it has more than its messages, from byte ${at} on: files may have been put together`
 
 /** A message about a schema that stands in a footer, which goes along whole: its offsets are relative. */
 function schemaMessage(footer: Buffer, schema: number): Uint8Array {

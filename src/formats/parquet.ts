@@ -4,14 +4,15 @@ import { type Footer, readFooter } from '../../engine/parquet/footer.ts'
 import { type Duck, type DuckRow, quoteName } from '../../engine/sql/duckdb.ts'
 import { literalPath, parquetSql } from '../../engine/sql/files.ts'
 import { jsonSql } from '../../engine/types/jsonText.ts'
-import { type Column, typeFromName, typeName } from '../../engine/types/logical.ts'
+import { type Column, type LogicalType, typeFromName, typeName } from '../../engine/types/logical.ts'
 import { arrowColumns } from './arrowSchema.ts'
 import { BadFile, badFile } from './bad.ts'
-import { fieldSql } from './field.ts'
+import { type FieldSql, fieldSql } from './field.ts'
 import { footerFault } from './footerFault.ts'
 import { absent, unread } from './notes.ts'
 import type { BeyondField } from './parquetBeyond.ts'
-import { damagedColumn } from './parquetChecksums.ts'
+import { pageFault } from './parquetChecksums.ts'
+import { joinedAt } from './parquetJoined.ts'
 import {
   isBeyond,
   nanosOf,
@@ -69,9 +70,8 @@ export async function openParquet(
   try {
     const footer = footerOf(where, path)
     const columns = await parquetColumns(duck, where, path, arrowColumns(footer?.arrowSchema))
-    const damaged = damagedColumn(path)
-    if (damaged !== undefined)
-      throw badFile(where, `column ${damaged}: a page does not have its checksum: it is damaged`)
+    const damaged = pageFault(path)
+    if (damaged !== undefined) throw badFile(where, damaged)
     const [size] = await duck.rows(
       `SELECT sum(total_uncompressed_size) / greatest(any_value(num_rows), 1) AS row
        FROM parquet_metadata(${literalPath(path)}), parquet_file_metadata(${literalPath(path)})`,
@@ -91,20 +91,41 @@ export async function* readablePaths(
   folder: string,
 ): AsyncGenerator<string> {
   // Before DuckDB sees it: of some footers it reads memory of others.
-  footerOf(where, path)
-  let other = false
+  const other = footerOf(where, path) && joinedAt(path)
+  if (other !== undefined)
+    throw badFile(
+      where,
+      `has another file from byte ${other} on: files were put together, and readers know the rows of the last one alone`,
+      undefined,
+      'DECODE_FAILED',
+      'Have each Parquet file by itself, or written into one by a program that knows Parquet; or set on_bad_file: quarantine.',
+    )
+  let isForeign = false
   try {
     // Hadoop's LZ4, and doubles' encoding for other types.
     const rows = await duck.rows(
       `SELECT 1 FROM parquet_metadata(${literalPath(path)})
        WHERE compression = 'LZ4' OR (encodings LIKE '%BYTE_STREAM_SPLIT%' AND type NOT IN ('FLOAT', 'DOUBLE')) LIMIT 1`,
     )
-    other = rows.length > 0
+    isForeign = rows.length > 0
   } catch {
     // What it is not is told by whoever opens it.
   }
-  if (other) yield* rewritten(where, path, folder)
-  else yield path
+  if (isForeign) {
+    const moments = await duck.rows(
+      `SELECT name FROM parquet_schema(${literalPath(path)}) WHERE type = 'INT96' LIMIT 1`,
+    )
+    // Who rewrites them has 64 bits for nanoseconds, which end in 2262.
+    if (moments.length > 0)
+      throw badFile(
+        where,
+        `column ${moments[0]!.name} holds moments of nanoseconds (INT96), which cannot be read exactly of a file packed or encoded so (LZ4, BYTE_STREAM_SPLIT)`,
+        undefined,
+        'TYPE_UNSUPPORTED',
+        'Have it written with another codec, such as snappy or zstd, or its moments as TIMESTAMP_MICROS; or set on_bad_file: quarantine.',
+      )
+    yield* rewritten(where, path, folder)
+  } else yield path
 }
 
 /**
@@ -198,7 +219,28 @@ function fieldOf(found: ParquetColumn, { type }: Column, field: string): FieldVa
       : native === 'TIME'
         ? timeText(field)
         : `${field}::VARCHAR`
-  return { text, ...fieldSql(text, type) }
+  if (native === 'BLOB' && type.kind === 'text') {
+    // Many writers leave out that a text is one.
+    const value = `TRY(decode(${field}))`
+    const badOf = (decoded: string) => `(${field} IS NOT NULL AND ${decoded} IS NULL)`
+    return { text, value, bad: badOf(value), badOf }
+  }
+  const read = fieldSql(text, type)
+  return { text, ...(isRounded(native, type) ? unrounded(read, field, native) : read) }
+}
+
+/** Whether a float may be another number than a value of a file's type. */
+function isRounded(native: string, type: LogicalType): boolean {
+  const own = typeFromName(native)
+  if (type.kind !== 'float' || !own) return false
+  return own.kind === 'int' || own.kind === 'decimal' || (own.kind === 'float' && own.bits > type.bits)
+}
+
+/** A field that is bad, too, where its value is another one than the file's. */
+function unrounded(read: FieldSql, field: string, native: string): FieldSql {
+  const badOf = (value: string) =>
+    `(${read.badOf!(value)} OR TRY_CAST(${value} AS ${native}) IS DISTINCT FROM ${field})`
+  return { value: read.value, bad: badOf(read.value), badOf }
 }
 
 /** What DuckDB cannot read of a file is the file's fault; a value that does not fit, and want of memory, are not. */

@@ -9,9 +9,9 @@ const PIECE = 4 * 1024 * 1024
 
 /**
  * Compares the checksums of a Parquet file's pages with their bytes: DuckDB takes no notice of them. Writers give all pages
- * one, or none: where the first has none, nothing more is read. Gives the first column whose page is damaged.
+ * one, or none: where the first has none, nothing more is read. Says what is wrong with the first page that is damaged.
  */
-export function damagedColumn(path: string): string | undefined {
+export function pageFault(path: string): string | undefined {
   const { columns, groups } = readFooter(path)
   const handle = openSync(path, 'r')
   try {
@@ -23,7 +23,11 @@ export function damagedColumn(path: string): string | undefined {
           const size = struct[3] as number
           const expected = struct[4] as number | undefined
           if (expected === undefined) return undefined
-          if (sumOf(handle, at + end, size) !== expected >>> 0) return columns[index]?.name ?? `${index + 1}`
+          const column = `column ${columns[index]?.name ?? index + 1}`
+          if (!(size >= 0) || at + end + size > start + length)
+            return `${column}: a page of ${size} bytes is none of its chunk: it is damaged`
+          if (sumOf(handle, at + end, size) !== expected >>> 0)
+            return `${column}: a page does not have its checksum: it is damaged`
           at += end + size
         }
     return undefined

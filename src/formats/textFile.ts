@@ -119,7 +119,7 @@ const plainRows = (sink: RowSink): RowSink => ({
   },
 })
 
-/** Passes over the first line. Fails with a bad file where that names none of the columns at its place: it is a row then. */
+/** Passes over the first line. Fails with a bad file where that may be a row: see {@link headerDoubt}. */
 function withoutHeader(where: string, sink: RowSink, widths: Record<string, number>): RowSink {
   let passed = false
   return {
@@ -128,10 +128,11 @@ function withoutHeader(where: string, sink: RowSink, widths: Record<string, numb
       if (passed) return sink.row(source, from, to, line)
       passed = true
       const text = source.toString('utf8', from, to)
-      if (!namesColumns(text, widths))
+      const doubt = headerDoubt(text, widths)
+      if (doubt !== undefined)
         throw badFile(
           where,
-          `line ${line}: names none of its columns at its place: ${JSON.stringify(text.slice(0, 60))}`,
+          `line ${line}: ${doubt}: ${JSON.stringify(text.slice(0, 60))}`,
           undefined,
           'DECODE_FAILED',
           'Write header: false in this extract, if that is a row; skip: 1 beside it, if it is a header with other names.',
@@ -140,16 +141,33 @@ function withoutHeader(where: string, sink: RowSink, widths: Record<string, numb
   }
 }
 
-function namesColumns(line: string, widths: Record<string, number>): boolean {
+/**
+ * Why a first line may be a row; undefined where it is none. A header has names at their places, perhaps cut, and nothing else;
+ * one of them is whole, or as long as its column. Single letters prove nothing: `F` is a value of `flag`, too.
+ */
+function headerDoubt(line: string, widths: Record<string, number>): string | undefined {
   const characters = [...line]
   let start = 0
-  return Object.entries(widths).some(([name, width]) => {
+  const fields = Object.entries(widths).map(([name, width]) => {
     const field = characters
       .slice(start, start + width)
       .join('')
       .trim()
       .toLowerCase()
     start += width
-    return field !== '' && name.toLowerCase().startsWith(field)
+    return {
+      field,
+      width,
+      isName: field !== '' && name.toLowerCase().startsWith(field),
+      name: name.toLowerCase(),
+    }
   })
+  if (!fields.some(({ isName }) => isName)) return 'names none of its columns at its place'
+  const isSure = fields.some(({ field, width, isName, name }) =>
+    field === name ? field.length > 1 : isName && width > 2 && [...field].length === width,
+  )
+  const isAll = fields.every(({ field, isName }) => field === '' || isName)
+  return isSure && isAll
+    ? undefined
+    : 'may be a row: a header has names of its columns at their places, and nothing else'
 }

@@ -30,6 +30,17 @@ export const FILE_TYPES: TypeRule[] = [
   },
   { native: "DuckDB's notation: \\xAB", logical: 'BLOB' },
   {
+    native: 'Parquet, Arrow: bytes',
+    logical: 'BLOB',
+    note: 'in a column of text the text that they are in UTF-8; other bytes are no value of it',
+  },
+  {
+    native: 'Parquet, Arrow: numbers',
+    logical: 'DOUBLE',
+    inexact: 'integers, decimals and wider floats that it does not hold exactly',
+    note: 'where the column is of floats; also FLOAT',
+  },
+  {
     native: 'Parquet, Arrow: moments of nanoseconds, INT96',
     logical: 'TIMESTAMP',
     inexact: 'digits after the microsecond; INT96 beyond the year 292278',

@@ -204,3 +204,70 @@ test('a number or a day that is another than its text says is no value of its ty
   })
   assert.throws(() => dropOptions.parse({ files: '*', date_format: '%Q' }), /stands for nothing/)
 })
+
+test('a format says nothing that its type does not hold: no offset, time of day or nanoseconds', async () => {
+  const offset = { timestamp_format: '%Y-%m-%d %H:%M %z' }
+  const csv = { 'a.csv': 'at\n2026-01-31 10:30 +0200\n' }
+  for (const [options, what] of [
+    [{ ...offset, schema: { at: 'TIMESTAMP' } }, /schema\.at: a TIMESTAMP holds no offset/],
+    [{ date_format: '%Y-%m-%d %H:%M %z', schema: { at: 'DATE' } }, /date_format: cannot have %z/],
+    [{ date_format: '%Y-%m-%d %Z' }, /date_format: cannot have %z/],
+    [{ timestamp_format: '%Y %%z', schema: { at: 'TIMESTAMPTZ' } }, /needs an offset/],
+  ] as const)
+    await assert.rejects(read(csv, options), { code: 'CONFIG_INVALID', message: what })
+  const zoned = await read(csv, { ...offset, schema: { at: 'TIMESTAMPTZ' } })
+  assert.deepEqual(zoned.rows, [['2026-01-31 08:30:00+00']])
+  const utc = { timestamp_format: '%Y-%m-%dT%H:%MZ', schema: { at: 'TIMESTAMPTZ' } }
+  assert.deepEqual((await read({ 'a.csv': 'at\n2026-01-31T10:30Z\n' }, utc)).rows, [
+    ['2026-01-31 10:30:00+00'],
+  ])
+  const days = { date_format: '%Y-%m-%d %H:%M', schema: { at: 'DATE' } }
+  const nanos = { timestamp_format: '%Y-%m-%d %H:%M:%S.%n', schema: { at: 'TIMESTAMP' } }
+  for (const [text, options, value] of [
+    ['2026-01-31 00:00', days, '2026-01-31'],
+    ['2026-01-31 10:30', days, undefined],
+    ['2026-01-31 10:30:00.123456000', nanos, '2026-01-31 10:30:00.123456'],
+    ['2026-01-31 10:30:00.123456789', nanos, undefined],
+  ] as const) {
+    const found = read({ 'a.csv': `at\n${text}\n` }, options)
+    if (value !== undefined) assert.deepEqual((await found).rows, [[value]], text)
+    else await assert.rejects(found, { message: new RegExp(`"${text}" is not a value that`) }, text)
+  }
+})
+
+test('the first line of fixed width is a header where it names columns and holds nothing else', async () => {
+  const options = { format: 'fixed', widths: { flag: 1, id: 4, customer_name: 8 } }
+  const rows = [['F', '1', 'Ada']]
+  for (const header of ['Fid  customer', 'F    CUSTOMER', ' id          '])
+    assert.deepEqual((await read({ 'a.txt': `${header}\nF1   Ada     \n` }, options)).rows, rows, header)
+  for (const [first, what] of [
+    ['F17  Ada     ', /may be a row/],
+    ['F    c       ', /may be a row/],
+    ['Fid  Ada     ', /may be a row/],
+    ['             ', /names none of its columns/],
+    ['X17  Ada     ', /names none of its columns/],
+  ] as const)
+    await assert.rejects(read({ 'a.txt': `${first}\nF1   Ada     \n` }, options), (error: Error) => {
+      assert.match(error.message, what, first)
+      assert.match((error as Error & { hint: string }).hint, /header: false/)
+      return true
+    })
+})
+
+test('blank lines before the header of one column are no header', async () => {
+  const dump = { quote: '', escape: '\\' }
+  for (const options of [
+    {},
+    { schema: { email: 'VARCHAR' } },
+    dump,
+    { ...dump, schema: { email: 'VARCHAR' } },
+  ])
+    for (const breaks of ['\n', '\r\n']) {
+      const text = ['', '', 'email', 'a@x', '', 'b@x', ''].join(breaks)
+      const { rows } = await read({ 'a.csv': text }, options)
+      const empty = 'quote' in options ? '' : null
+      assert.deepEqual(rows.flat(), ['a@x', empty, 'b@x'], JSON.stringify([options, text]))
+    }
+  const rows = await read({ 'a.csv': '\na@x\n' }, { header: false, schema: { email: 'VARCHAR' } })
+  assert.deepEqual(rows.rows.flat(), [null, 'a@x'])
+})

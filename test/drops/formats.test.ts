@@ -68,7 +68,12 @@ test('every compression, and one within a zip', async () => {
       ['1', 'a'],
       ['2', 'b'],
     ])
-    await assert.rejects(read({ [name]: bytes.subarray(0, -6) }, { schema }), { code: 'DECODE_FAILED' }, name)
+    for (const cut of [0, bytes.length - 6])
+      await assert.rejects(
+        read({ [name]: bytes.subarray(0, cut) }, { schema }),
+        { code: 'DECODE_FAILED' },
+        name,
+      )
   }
   assert.deepEqual((await read({ 'z.zip': zip }, { schema })).rows, [
     ['1', 'a'],

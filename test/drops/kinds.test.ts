@@ -306,3 +306,17 @@ test('Excel: days, moments, times and durations by their format, from 1900 on; e
     /has merged cells \(A2:A3\): all but the first of each are empty/,
   )
 })
+
+test('Excel: half a surrogate pair is no character, and no row comes after the last there can be', async () => {
+  const pair = workbookOf([['x'], ['_xD83D__xDE00_'], ['a_x000D_']])
+  assert.deepEqual((await read({ 'x.xlsx': pair })).rows, [['😀'], ['a\r']])
+  await assert.rejects(read({ 'x.xlsx': workbookOf([['x'], ['a _xD83D_']]) }), {
+    code: 'DECODE_FAILED',
+    message: /cell A2 has half a surrogate pair, which is no character: "a \\ud83d"/,
+  })
+  for (const first of [1_048_576, 4_294_967_295, 0, 1.5])
+    await assert.rejects(read({ 'x.xlsx': workbookOf([['x'], ['a']], { first }) }), {
+      code: 'DECODE_FAILED',
+      message: /is not a readable workbook: it has a row [\d.]+/,
+    })
+})

@@ -12,10 +12,10 @@ const MAIN = 'http://schemas.openxmlformats.org/spreadsheetml/2006/main'
 const RELATIONS = 'http://schemas.openxmlformats.org/package/2006/relationships'
 const OFFICE = 'http://schemas.openxmlformats.org/officeDocument/2006/relationships'
 
-/** A workbook of one sheet, `Data`, which may be hidden, and `others` of the same cells. */
+/** A workbook of one sheet, `Data`, which may be hidden, whose rows are numbered from `first`, and `others` of the same cells. */
 export function workbookOf(
   rows: Cell[][],
-  { date1904 = false, others = [] as string[], hidden = false, merged = [] as string[] } = {},
+  { date1904 = false, others = [] as string[], hidden = false, merged = [] as string[], first = 1 } = {},
 ): Buffer {
   const escaped = (text: string) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/"/g, '&quot;')
   const formats = [
@@ -33,7 +33,7 @@ export function workbookOf(
   const body = rows
     .map(
       (row, number) =>
-        `<row r="${number + 1}">${row.map((value, index) => cell(value, `${String.fromCharCode(65 + index)}${number + 1}`)).join('')}</row>`,
+        `<row r="${first + number}">${row.map((value, index) => cell(value, `${String.fromCharCode(65 + index)}${first + number}`)).join('')}</row>`,
     )
     .join('')
   const codes = formats.map((code, index) =>

@@ -102,7 +102,7 @@ function readRows(where: string, xml: Buffer, { epoch1904, kinds, strings, tell 
     open(name, attributes) {
       switch (name) {
         case 'row': {
-          const number = Number(attribute(attributes, 'r') ?? rows.length + 1)
+          const number = rowOf(attribute(attributes, 'r') ?? `${rows.length + 1}`)
           while (rows.length < number - 1) rows.push([])
           row = []
           column = -1
@@ -165,6 +165,19 @@ function readRows(where: string, xml: Buffer, { epoch1904, kinds, strings, tell 
 
   function fieldOf(): string {
     if (value === undefined) return ''
+    const field = textOf(value)
+    if (!field.isWellFormed())
+      throw badFile(
+        where,
+        `cell ${reference || column + 1} has half a surrogate pair, which is no character: ${JSON.stringify(field.slice(1, -1).slice(0, 80))}`,
+        undefined,
+        'DECODE_FAILED',
+        'Correct the text of this cell in the workbook, or delete it.',
+      )
+    return field
+  }
+
+  function textOf(value: string): string {
     switch (type) {
       case 's':
         return quoted(strings[Number(value)] ?? missing(value))
@@ -189,6 +202,13 @@ function missing(index: string): never {
 }
 
 const quoted = (text: string) => `"${text.replaceAll('"', '""')}"`
+
+/** The number of a row, from 1, as it is written. */
+function rowOf(written: string): number {
+  const row = Number(written)
+  if (!Number.isInteger(row) || row < 1 || row > 1_048_576) throw new RangeError(`it has a row ${written}`)
+  return row
+}
 
 /** The number of a column, from 0: of `AB12`, 27. */
 function columnOf(reference: string): number {
