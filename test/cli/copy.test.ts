@@ -113,11 +113,7 @@ test('what a copy has no option for is said as what can be typed: the job that i
   )
   const own = join(folder, 'own')
   const told = await copy(...args, '--save', own)
-  assert.equal(told.code, 0)
-  assert.match(
-    told.out,
-    /\n {2}export COPY_FROM=… {2}\(the URL that you gave\)\n {2}export COPY_TO=duckdb:\S+\n/,
-  )
+  assert.match(told.out, /export COPY_FROM=… {2}\(the URL that you gave\)\n {2}export COPY_TO=duckdb:/)
   const file = join(own, 'job.yaml')
   writeFileSync(
     file,
