@@ -15,6 +15,8 @@ export interface Message {
 
 const KINDS = { 1: 'schema', 2: 'dictionary', 3: 'batch' } as const
 const MAGIC = 'ARROW1'
+/** How a file ends, and the next one begins. */
+const SEAM = MAGIC + MAGIC
 /** Bytes of a body, unpacked, at most: lengths that lie ask for more. */
 const LARGEST = 1 << 30
 /** Bytes that are looked at together, of those between messages. */
@@ -57,7 +59,7 @@ function* ofFile(input: Input): Generator<Message> {
   const schema = footer.table(1)
   if (!schema) throw new RangeError('it has no schema')
   yield { kind: 'schema', bytes: schemaMessage(bytes, schema.at) }
-  const parts = [headOf(input)]
+  const parts: Part[] = []
   for (const field of [2, 3]) {
     const { start, count } = footer.vector(field)
     for (let block = 0; block < count; block++) {
@@ -75,26 +77,23 @@ interface Part {
   end: number
 }
 
-/** The mark at the head, and the schema message behind it, which some writers leave out. */
-function headOf(input: Input): Part {
-  try {
-    const { message, end } = messageAt(input, 8)
-    if (message?.kind === 'schema') return { from: 0, end }
-  } catch {
-    // What stands there is for the footer to say.
-  }
-  return { from: 0, end: 8 }
-}
-
-/** Fails where bytes before the footer are neither of its messages nor between them: zeros, or the mark of an end. */
+/**
+ * Fails where bytes before the footer are none of its messages: between them are zeros, or the mark of an end. What stands before
+ * the first is the schema, which some writers put in no message.
+ */
 function refuseMore(input: Input, parts: Part[], footer: number): void {
-  let at = 0
-  for (const { from, end } of [...parts, { from: footer, end: footer }].sort((a, b) => a.from - b.from)) {
+  const sorted = [...parts, { from: footer, end: footer }].sort((a, b) => a.from - b.from)
+  let at = sorted[0]!.from
+  for (const { from, end } of sorted) {
     for (; at < from; at += BETWEEN) {
       const other = input.take(at, Math.min(BETWEEN, from - at)).findIndex(byte => byte !== 0 && byte !== 255)
       if (other >= 0) throw new RangeError(goesOn(at + other))
     }
     at = Math.max(at, end)
+  }
+  for (at = 0; at < sorted[0]!.from; at += BETWEEN) {
+    const seam = input.take(at, Math.min(BETWEEN + SEAM.length - 1, sorted[0]!.from - at)).indexOf(SEAM)
+    if (seam >= 0) throw new RangeError(goesOn(at + seam + MAGIC.length))
   }
 }
 
