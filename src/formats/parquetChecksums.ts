@@ -2,6 +2,7 @@ import { closeSync, openSync, readSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
 import { readFooter } from '../../engine/parquet/footer.ts'
 import { readStruct } from '../../engine/parquet/thriftRead.ts'
+import { counted } from '../../engine/plural.ts'
 
 /** Bytes that hold a page's header, statistics and all. */
 const HEADER = 64 * 1024
@@ -25,7 +26,7 @@ export function pageFault(path: string): string | undefined {
           if (expected === undefined) return undefined
           const column = `column ${columns[index]?.name ?? index + 1}`
           if (!(size >= 0) || at + end + size > start + length)
-            return `${column}: a page of ${size} bytes is none of its chunk: it is damaged`
+            return `${column}: a page of ${counted(size, 'byte')} is none of its chunk: it is damaged`
           if (sumOf(handle, at + end, size) !== expected >>> 0)
             return `${column}: a page does not have its checksum: it is damaged`
           at += end + size

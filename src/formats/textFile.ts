@@ -143,7 +143,7 @@ function withoutHeader(where: string, sink: RowSink, widths: Record<string, numb
 
 /**
  * Why a first line may be a row; undefined where it is none. A header has names at their places, perhaps cut, and nothing else;
- * one of them is whole, or as long as its column. Single letters prove nothing: `F` is a value of `flag`, too.
+ * one of them is whole, or as long as its column. A single letter tells nothing: `F` is a value of `flag`, too.
  */
 function headerDoubt(line: string, widths: Record<string, number>): string | undefined {
   const characters = [...line]
