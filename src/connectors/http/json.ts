@@ -138,7 +138,8 @@ export function shownValue(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)
   if (value === undefined) return 'nothing'
   if (value === null || typeof value !== 'object' || isRawNumber(value)) return JSON.stringify(value)
-  if (Array.isArray(value)) return `a list of ${value.length}`
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : `a list of ${value.length}`
   const names = Object.keys(value)
-  return `an object of ${names.slice(0, 8).join(', ') || 'nothing'}${names.length > 8 ? ' …' : ''}`
+  if (names.length === 0) return 'an empty object'
+  return `an object of ${names.slice(0, 8).join(', ')}${names.length > 8 ? ' …' : ''}`
 }

@@ -27,7 +27,7 @@ test('an answer that is not the one promised', async () => {
     ['{"v":5,"name":"one record"}', /page 1: nothing at data/],
     ['7', /page 1: nothing at data/],
     ['{"data":[7]}', /page 1: row 1: 7 is not an object/],
-    ['{"data":[{"v":1},[]]}', /page 1: row 2: a list of 0 is not an object/],
+    ['{"data":[{"v":1},[]]}', /page 1: row 2: an empty list is not an object/],
     ['{"data":[{"v":{"a":1}}]}', /page 1: row 1: v: an object of a is not a whole number/],
     ['{"data":[', /the answer is not JSON/],
   ] as const)
