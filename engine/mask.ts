@@ -32,7 +32,8 @@ const SINGLE = new RegExp(
 const DOUBLE = new RegExp(String.raw`${NAME}(?<![\p{L}\p{N}.])"((?:\\.|[^"\\])+)"(?!\.)`, 'gu')
 /** Of Postgres: `Key (lower(email))=(…) already exists`, `conflicts with existing key (…)=(…)`, `Failing row contains (…)`. */
 const DETAIL =
-  /(key \((?<columns>[^\n]*?)\)=\()([^\n]*?)(?=\)(?: (?:already exists|is not present|is still referenced|is duplicated|conflicts)|\.?$|\.\s))/gim
+  /(Key \((?<columns>[^\n]*?)\)=\()([^\n]*?)(?=\) (?:already exists|is not present|is still referenced|is duplicated|conflicts))/g
+const EXISTING = /(existing key \((?<columns>[^\n]*?)\)=\()([^\n]*)(?=\))/g
 /** Of MySQL and MariaDB, which leave quotes within as they are. */
 const DUPLICATE = /(Duplicate entry )'([^\n]*?)'(?= for key )/g
 const WHOLE_ROW = /(Failing row contains \()[^\n]*/g
@@ -147,11 +148,12 @@ export class Mask {
     const number = new RegExp(`(?<![\\p{L}\\p{N}_])((?:${names}): )(${NUMBER})(?![\\p{L}\\p{N}])`, 'giu')
     const quoted = (all: string, value: string) =>
       isMasked(value) || this.isOwn(value) ? all : `${all[0]}${this.hash(value)}${all.at(-1)}`
+    const ofColumns = (all: string, before: string, columns: string, values: string) =>
+      named.test(columns) ? before + this.hash(values) : all
     return message
       .replace(WHOLE_ROW, '$1…)')
-      .replace(DETAIL, (all, before: string, columns: string, values: string) =>
-        named.test(columns) ? before + this.hash(values) : all,
-      )
+      .replace(DETAIL, ofColumns)
+      .replace(EXISTING, ofColumns)
       .replace(DUPLICATE, (all, before: string, value: string) =>
         isMasked(value) || this.isOwn(value) ? all : `${before}'${this.hash(value)}'`,
       )

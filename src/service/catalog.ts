@@ -62,9 +62,10 @@ export class Catalog {
           throw new EngineError('CONFIG_INVALID', `${folder}: ${other.folder} is a job ${job.name}, too`)
         next.set(job.name, job)
       } catch (error) {
-        fail(jobNameOf(folder), folder, error)
-        for (const job of this.known.values())
-          if (job.folder === folder) next.set(job.name, broken(job, error))
+        const known = [...this.known.values()].filter(job => job.folder === folder)
+        for (const name of known.length > 0 ? known.map(job => job.name) : [jobNameOf(folder)])
+          fail(name, folder, error)
+        for (const job of known) next.set(job.name, broken(job, error))
       }
     }
     for (const job of this.known.values())

@@ -6,5 +6,6 @@ ALTER TABLE leases ADD COLUMN note TEXT;
 UPDATE runs SET trigger = 'after' WHERE trigger = 'event' AND run IN (
   SELECT r.run FROM runs r
   JOIN intervals i ON i.interval_start = r.interval_start AND i.interval_end = r.interval_end AND i.job <> r.job
-  LEFT JOIN runs f ON f.run = i.run
-  WHERE r.trigger = 'event' AND (f.run IS NULL OR f.ended_at <= r.started_at));`)
+  WHERE r.trigger = 'event' AND (
+    EXISTS (SELECT 1 FROM runs f WHERE f.job = i.job AND f.interval_start = i.interval_start AND f.ended_at <= r.started_at)
+    OR (i.run IS NOT NULL AND NOT EXISTS (SELECT 1 FROM runs f WHERE f.run = i.run))));`)
