@@ -103,17 +103,24 @@ export class Alerts {
     const { alert, channels } = raised
     // A store that does not answer keeps nobody from being told.
     const unknown = channels.map(channel => ({ channel, times: 1, firstAt: alert.at, due: true }))
-    const counted =
-      before ??
-      (await this.inTime(
-        this.context.database.transaction(queries => countAlert(queries, raised)),
-        'cannot count an alert',
-      ))
-    return Promise.all((counted ?? unknown).map(each => this.sendCounted(raised, each))).then(deliveries => {
-      const { title, kind, severity } = alert
-      this.context.log.warn({ alert: kind, severity, title, deliveries }, subject(alert))
-      return deliveries.filter(({ channel }) => channel !== LOG)
-    })
+    const { database, clock, log } = this.context
+    const counting = before ?? database.transaction(queries => countAlert(queries, raised))
+    const counted = before ?? (await this.inTime(counting as Promise<Counted[]>, 'cannot count an alert'))
+    const deliveries = await Promise.all((counted ?? unknown).map(each => this.sendCounted(raised, each)))
+    // It may be counted yet, and would be sent again by whoever finds it on its way.
+    if (!counted)
+      void Promise.resolve(counting)
+        .then(() =>
+          Promise.all(
+            deliveries.map(({ channel, error }) =>
+              settleAlert(database, { key: raised.key, channel, alert, tries: 0 }, clock.now(), error),
+            ),
+          ),
+        )
+        .catch(() => {})
+    const { title, kind, severity } = alert
+    log.warn({ alert: kind, severity, title, deliveries }, subject(alert))
+    return deliveries.filter(({ channel }) => channel !== LOG)
   }
 
   private async sendCounted(

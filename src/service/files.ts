@@ -72,7 +72,12 @@ async function* matching(files: FileTrigger, fail: (error: EngineError) => void)
     const named = parts.slice(0, -1)
     const first = named.findIndex(part => /[*?[\]{}()!\\]/.test(part))
     const fixed = named.slice(0, first < 0 ? named.length : first).join('/')
-    await (await opendir(join(folder, fixed))).close()
+    const opened = await opendir(join(folder, fixed)).catch(cause => {
+      if (!isGone(cause)) throw cause
+    })
+    // A sender may make it with the first file.
+    if (!opened) return
+    await opened.close()
     for (const [index, part] of parts.entries())
       if (index < named.length || part.includes('**'))
         for await (const below of foldersOf(parts.slice(0, index + 1).join('/'), folder))

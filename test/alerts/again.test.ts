@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { EngineError } from '../../engine/errors.ts'
 import { Alerts } from '../../src/alerts/alerts.ts'
 import { alertOf } from '../../src/alerts/runAlerts.ts'
@@ -33,14 +34,14 @@ const SECOND = 1000
 const HOUR = 3600 * SECOND
 const NOTHING = { recovery: [], sla: [], retry: [], errors: [], success: [] }
 
-const alertsTo = (hook: string, { database }: Metadata) =>
+const alertsTo = (hook: string, { database }: Metadata, patience?: number) =>
   new Alerts(
     {
       channels: { hook: { kind: 'webhook', url: hook, format: 'json' } },
       on: { ...NOTHING, failure: ['hook'] },
       repeatAfter: HOUR,
     },
-    { site: undefined, database, clock, log, secrets: [] },
+    { site: undefined, database, clock, log, secrets: [], ...(patience !== undefined && { patience }) },
   )
 
 let jobs = 0
@@ -79,6 +80,27 @@ test('what a channel did not take is sent again, less and less often, until it i
     assert.deepEqual([hook.bodies.length, await states(store, alert.job)], [3, ['sent']])
     const told = JSON.parse(hook.bodies.at(-1)!) as Alert
     assert.deepEqual([told.title, told.at, told.times], [alert.title, alert.at, 1])
+  }
+})
+
+test('an alert that was sent before a slow store had counted it is not sent again', async t => {
+  for (const { database } of stores) {
+    const hook = await receiver(t)
+    const slow = Object.assign(Object.create(database) as Metadata['database'], {
+      transaction: async (work: Parameters<Metadata['database']['transaction']>[0]) => {
+        await delay(SECOND)
+        return database.transaction(work)
+      },
+    })
+    const alerts = alertsTo(hook.url, { database: slow } as Metadata, 300)
+    const alert = failure()
+    assert.equal((await alerts.raise(alert))[0]!.state, 'sent')
+    await until('it is counted', async () =>
+      (await states({ database } as Metadata, alert.job)).includes('sent'),
+    )
+    now += HOUR
+    assert.deepEqual(await alerts.again(alert.job), [])
+    assert.equal(hook.bodies.length, 1)
   }
 })
 
