@@ -88,11 +88,11 @@ test('an alert that was sent before a slow store had counted it is not sent agai
     const hook = await receiver(t)
     const slow = Object.assign(Object.create(database) as Metadata['database'], {
       transaction: async (work: Parameters<Metadata['database']['transaction']>[0]) => {
-        await delay(SECOND)
+        await delay(4 * SECOND)
         return database.transaction(work)
       },
     })
-    const alerts = alertsTo(hook.url, { database: slow } as Metadata, 300)
+    const alerts = alertsTo(hook.url, { database: slow } as Metadata, 2 * SECOND)
     const alert = failure()
     assert.equal((await alerts.raise(alert))[0]!.state, 'sent')
     await until(
