@@ -45,9 +45,9 @@ export interface ListedTable {
   isView?: true
 }
 
-/** A glob of a job that a table stands for, and its name in the loads of that. */
-export interface Glob {
-  pattern: string
+/** A table that a glob of a job stands for, as its source's catalogue has it. */
+export interface CatalogTable extends Pick<ListedTable, 'name' | 'bare' | 'schema'> {
+  /** Its name in a load of many tables. */
   target: string
 }
 
@@ -59,8 +59,8 @@ export interface ExtractSpec {
   from: string
   /** Columns that identify a row; empty: the table's own primary key. */
   key: string[]
-  /** Globs that it stands for; absent: none. */
-  globs?: Glob[]
+  /** Absent where no glob stands for it. */
+  catalog?: CatalogTable
   incremental?: {
     column: string
     /** Microseconds, or units of a number, re-read before the watermark. */

@@ -51,7 +51,7 @@ export async function keepImages(
   const syncPoints: SyncPoint[] = []
   const manifests: { file: string; content: Image | StagedSchema }[] = []
   for (const read of reads) {
-    const { extract, columns, absent, key, globs, incremental } = read
+    const { extract, columns, absent, key, catalog, incremental } = read
     const found = extracted.find(one => one.extract === extract)
     // Its branch failed.
     if (!found || !known.has(extract)) continue
@@ -60,7 +60,7 @@ export async function keepImages(
       columns: [...columns, ...absent].filter(({ name }) => name !== REJECTED),
       absent: absent.map(({ name }) => name),
       key,
-      globs,
+      catalog,
       watermark: incremental?.column,
       parts: [],
     }

@@ -1,7 +1,14 @@
 import { REJECTED } from '../batch/builder.ts'
 import { HISTORY } from '../contracts/changes.ts'
 import type { LoadSpec, SyncPoint } from '../contracts/load.ts'
-import type { ExtractSpec, Glob, LogPosition, Read, Stored, TableSchema } from '../contracts/source.ts'
+import type {
+  CatalogTable,
+  ExtractSpec,
+  LogPosition,
+  Read,
+  Stored,
+  TableSchema,
+} from '../contracts/source.ts'
 import type { TableStructure } from '../contracts/structure.ts'
 import { EngineError } from '../errors.ts'
 import { ownValue } from '../ownValue.ts'
@@ -24,7 +31,7 @@ export interface Plan {
 
 export interface PlannedRead extends Read {
   from: string
-  globs?: Glob[]
+  catalog?: CatalogTable
   /** True where the source itself guarantees that `key` is unique. */
   unique: boolean
   incremental?: Pick<NonNullable<ExtractSpec['incremental']>, 'column' | 'findDeletes' | 'nulls' | 'future'>
@@ -161,7 +168,7 @@ export function planRead(facts: ReadFacts): PlannedRead {
     unique,
     options: spec.options,
     limits,
-    ...(spec.globs && { globs: spec.globs }),
+    ...(spec.catalog && { catalog: spec.catalog }),
     ...(spec.sensitive && { sensitive: spec.sensitive }),
     ...(schema.structure && { structure: schema.structure }),
     rows: schema.rows,

@@ -29,7 +29,8 @@ export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, T
   }
   const { extracts, loads, checks, macros, vars = {} } = spec
   const targets = [...new Set(loads.map(({ to }) => to))]
-  add('plan', [], [extracts, targets])
+  // How a source's catalogue has a table decides nothing of how it is read.
+  add('plan', [], [extracts.map(({ catalog: _, ...extract }) => extract), targets])
   for (const connection of new Set(extracts.map(({ from }) => from)))
     add(taskName('extract', connection), ['plan'], '')
   for (const { name, from } of extracts) {

@@ -1,5 +1,5 @@
 import { REJECTED } from '../batch/builder.ts'
-import type { Glob } from '../contracts/source.ts'
+import type { CatalogTable } from '../contracts/source.ts'
 import type { Part } from '../contracts/staging.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
 import { type Column, columnNamed, typeName as ddl } from '../types/logical.ts'
@@ -64,7 +64,7 @@ export interface StagedSchema {
   /** Names of those that the source no longer had. */
   absent: string[]
   key: string[]
-  globs?: Glob[]
+  catalog?: CatalogTable
   /** The incremental column. */
   watermark?: string
   /** None: for the manifest's own check. */

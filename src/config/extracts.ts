@@ -117,7 +117,7 @@ export function readExtracts(
       name,
       from,
       key,
-      ...(Object.hasOwn(yaml.globs, name) && { globs: yaml.globs[name]! }),
+      ...(Object.hasOwn(yaml.catalog, name) && { catalog: yaml.catalog[name]! }),
       columns,
       ...(onDuplicate && { onDuplicate }),
       ...(onError === 'continue' && { onError }),

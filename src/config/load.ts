@@ -24,9 +24,8 @@ import { readSchedule } from './schedule.ts'
 import { type JobYaml, jobSchema } from './schema.ts'
 import { readShared } from './shared.ts'
 import { withSharedModels } from './sharedModels.ts'
-import { isWildcard } from './tableNames.ts'
 import { validate } from './validate.ts'
-import { type Expanded, expandWildcards, type RememberedExtract } from './wildcards.ts'
+import { expandWildcards, type RememberedExtract } from './wildcards.ts'
 
 /** How a job is read. */
 export interface LoadOptions {
@@ -78,8 +77,8 @@ export async function loadJob(
   }
   const asked = environment === undefined ? (signal ?? []) : known
   const yaml = await expandWildcards(document, named, connections, asked)
-  for (const pattern of Object.keys(own.extract).filter(isWildcard))
-    if (environment !== undefined && known.length > 0 && !isFound(yaml.globs, pattern))
+  if (environment !== undefined && known.length > 0)
+    for (const pattern of yaml.empty)
       document.problem(
         ['extract', pattern],
         `extract.${pattern}: no run of production has read a table of it: run the job once without --env`,
@@ -138,9 +137,6 @@ export async function loadJob(
     ...(passedOver.length > 0 && { passedOver }),
   }
 }
-
-const isFound = (globs: Expanded['globs'], pattern: string) =>
-  Object.values(globs).some(each => each.some(glob => glob.pattern === pattern))
 
 /** Names that a job may take from the connections that its project shares. */
 function sharedNames({ extract, load, schedule, connections }: JobYaml): Set<string> {

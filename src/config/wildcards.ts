@@ -1,6 +1,6 @@
 import { matchesGlob } from 'node:path'
 import { z } from 'zod'
-import type { ExtractSpec, Glob, ListedTable } from '../../engine/contracts/source.ts'
+import type { CatalogTable, ExtractSpec, ListedTable } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
 import { ownValue } from '../../engine/ownValue.ts'
@@ -16,22 +16,34 @@ export const wildcardKeys = z.strictObject({ tables: names.optional(), exclude: 
 const wildcardExtract = z.object({ from: z.string(), key: names.default([]), ...wildcardKeys.shape })
 
 /** A table that an extract's glob stands for. */
-interface Found extends Glob {
+interface Found {
+  pattern: string
   extract: string
+  table: Pick<ListedTable, 'name' | 'bare' | 'schema'>
+  target: string
   key: string[]
 }
 
-/** An extract that an earlier run has read. */
-export type RememberedExtract = Pick<ExtractSpec, 'name' | 'key' | 'globs'>
+/** An extract that an earlier run has read; `from` where that is known. */
+export interface RememberedExtract extends Pick<ExtractSpec, 'name' | 'key'> {
+  from?: string
+  catalog: CatalogTable | undefined
+}
 
 /** A job whose globs have been expanded. */
-export type Expanded = JobYaml & { listed: string[]; globs: Record<string, Glob[]> }
+export type Expanded = JobYaml & {
+  /** Names of the extracts that were put in the place of globs, by what sources list. */
+  listed: string[]
+  /** Extracts that globs stand for. */
+  catalog: Record<string, CatalogTable>
+  /** Globs that stand for no table. */
+  empty: string[]
+}
 
 /**
  * Puts an extract and a load in the place of each table that globs of a job stand for, as the sources list them. What the
- * job says of a table by name goes before. `listed`: names of the extracts that were put there; `globs`: what each extract
- * stands for. Without a signal, nothing is asked: they are what is remembered of them, and what has a glob of which nothing
- * is, is left out. Problems go to the document.
+ * job says of a table by name goes before. Without a signal, nothing is asked: they are what is remembered of them, and what
+ * has a glob of which nothing is, is left out. Problems go to the document.
  */
 export async function expandWildcards(
   document: Document,
@@ -53,13 +65,13 @@ export async function expandWildcards(
   const listed = isAsked ? found.map(each => each.extract).filter(name => !Object.hasOwn(named, name)) : []
   const own = Object.keys(named).map(name => underOwnName(name, extract[name]!.key))
   const load = expandLoads(document, yaml, own, found)
-  const globs = Object.fromEntries(
-    [...Map.groupBy(found, each => each.extract)].map(([name, of]) => [
-      name,
-      of.map(({ pattern, target }) => ({ pattern, target })),
-    ]),
+  const catalog = Object.fromEntries(
+    found
+      .toReversed()
+      .map(({ extract, table: { name, bare, schema }, target }) => [extract, { name, bare, schema, target }]),
   )
-  return { ...yaml, extract, listed, globs, load }
+  const empty = patterns.filter(pattern => !found.some(each => each.pattern === pattern))
+  return { ...yaml, extract, listed, catalog, empty, load }
 }
 
 /** Puts in the extracts of a glob that its source lists. */
@@ -99,7 +111,7 @@ async function putListed(
     if (!there) continue
     others.add(there.name)
     if (own.key === undefined && there.key.length > 0) extract[name] = { ...own, key: there.key }
-    if (all.includes(there)) found.push({ pattern, ...underOwnName(name, extract[name]!.key) })
+    if (all.includes(there)) found.push({ pattern, table: there, ...underOwnName(name, extract[name]!.key) })
   }
   const tables = all.filter(({ name }) => !others.has(name))
   const { tables: _, exclude, key, ...rest } = keys
@@ -112,7 +124,7 @@ async function putListed(
       ...(identity.length > 0 && { key: identity }),
     }
     document.derive(['extract', name], path)
-    found.push({ pattern, extract: name, target, key: identity })
+    found.push({ pattern, extract: name, table, target, key: identity })
   }
   return found
 }
@@ -125,17 +137,33 @@ function putRemembered(
   extract: JobYaml['extract'],
   remembered: RememberedExtract[],
 ): Found[] {
-  const { tables: _, exclude: __, ...keys } = yaml.extract[pattern]!
-  return remembered.flatMap(({ name, key, globs = [] }) => {
-    const glob = globs.find(each => each.pattern === pattern)
-    if (!glob) return []
-    if (!Object.hasOwn(extract, name)) {
+  const { tables, exclude, ...keys } = yaml.extract[pattern]!
+  const { data: wanted } = wildcardKeys.safeParse({ tables, exclude })
+  // Of runs of an earlier version only names are known: those of tables, with their schemas where two had one.
+  const isOld = remembered.every(({ catalog }) => !catalog)
+  const isNameOf = (name: string) =>
+    [pattern, pattern.split('.').at(-1)!].some(glob => matchesGlob(name, glob))
+  return remembered.flatMap(({ name, from, key, catalog }) => {
+    const isThere = Object.hasOwn(extract, name)
+    if (!wanted || (from ?? keys.from) !== keys.from) return []
+    if (
+      catalog
+        ? !isWanted({ ...catalog, key, indexed: [] }, pattern, wanted)
+        : !isOld || isThere || !isNameOf(name)
+    )
+      return []
+    if (!isThere) {
       extract[name] = { ...keys, key }
       document.derive(['extract', name], ['extract', pattern])
     }
-    return { ...glob, extract: name, key }
+    const table = catalog ?? { name, bare: name, schema: '' }
+    return { pattern, extract: name, table, target: catalog?.target ?? name, key }
   })
 }
+
+/** Whether a glob with its `tables` and `exclude` stands for a table. */
+const isWanted = (table: ListedTable, pattern: string, { tables, exclude }: z.output<typeof wildcardKeys>) =>
+  isNamed([pattern], table) && (!tables || isNamed(tables, table)) && !isNamed(exclude, table)
 
 function chosen(
   document: Document,
@@ -165,7 +193,7 @@ function chosen(
 function expandLoads(
   document: Document,
   yaml: JobYaml,
-  named: Omit<Found, 'pattern'>[],
+  named: Omit<Found, 'pattern' | 'table'>[],
   found: Found[],
 ): JobYaml['load'] {
   const load: JobYaml['load'] = {}

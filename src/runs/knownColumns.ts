@@ -61,8 +61,8 @@ export const readIn =
     const files = globSync(schemaFile(job, '*', '*'), { cwd: join(home, 'staging') })
     const names = [...new Set(files.map(file => basename(file, '.json')))]
     return names.map(name => {
-      const { key = [], globs } = lastSchema(job, name, home) ?? {}
-      return { name, key, globs }
+      const { key = [], catalog } = lastSchema(job, name, home) ?? {}
+      return { name, key, catalog }
     })
   }
 

@@ -78,7 +78,7 @@ export class ProductionRun implements AsyncDisposable {
 
   /** What it read. */
   get read(): RememberedExtract[] {
-    return this.planned.map(({ extract, key, globs }) => ({ name: extract, key, globs }))
+    return this.planned.map(({ extract, from, key, catalog }) => ({ name: extract, from, key, catalog }))
   }
 
   corrections(job: string, table: string): Promise<Correction[]> {

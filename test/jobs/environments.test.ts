@@ -360,21 +360,6 @@ resources: { threads: 1 }
     ['c_people', 'c_visits', 's_bills', 's_odd-name'],
   )
   assert.deepEqual(await tables(personal), await tables(warehouse))
-  const read = { ...process.env, NIGHTFREIGHT_ENV: 'dev' }
-  const known = ['bills', 'visits'].map((name, at) => ({
-    name,
-    key: ['id'],
-    globs: [{ pattern: ['sales.*', 'crm.*'][at]!, target: name }],
-  }))
-  const { extracts } = await loadJob(job.folder, read, { read: known })
-  assert.deepEqual(
-    extracts.map(({ name, sensitive }) => [name, sensitive]),
-    [
-      ['people', undefined],
-      ['bills', undefined],
-      ['visits', ['email']],
-    ],
-  )
 
   writeFileSync(join(job.folder, 'job.yaml'), `job: env_globs\n${text('  "stock.*": { from: shop }\n')}`)
   const unread = await job.cli('run', job.folder, '--env', 'dev')
