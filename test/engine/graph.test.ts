@@ -154,3 +154,13 @@ test('many paths between two models are no more work than one', { timeout: 20_00
   const tasks = taskGraph(spec, models)
   assert.equal(upstream(tasks, 'load.w').length, 'plan extract types load diff'.split(' ').length + 199)
 })
+
+test('where a table stands in its source’s catalogue makes no task another', () => {
+  const extract = { name: 'source', from: 'legacy' }
+  const catalog = { name: 'shop.source', bare: 'source', schema: 'shop', target: 'source' }
+  const prints = [extract, { ...extract, catalog }].map(each => {
+    const spec = { extracts: [each], loads: [], checks: [], macros: [] } as unknown as FlowSpec
+    return [...taskGraph(spec, [])].map(([name, { fingerprint }]) => `${name} ${fingerprint}`)
+  })
+  assert.deepEqual(prints[1], prints[0])
+})

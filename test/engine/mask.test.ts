@@ -19,7 +19,13 @@ const SAID = [
 
 test('what a server says of a sensitive value does not show it', () => {
   for (const said of SAID)
-    for (const value of ['bob@example.com', "Jones' farm", 'Smith) (Ltd', 'Main St (rear). Flat', "O'Neil, Ann"]) {
+    for (const value of [
+      'bob@example.com',
+      "Jones' farm",
+      'Smith) (Ltd',
+      'Main St (rear). Flat',
+      "O'Neil, Ann",
+    ]) {
       const shown = mask.text(said.replaceAll('VALUE', () => value))
       for (const part of value.split(/[^\p{L}@.]+/u).filter(word => word.length > 2))
         assert.ok(!shown.includes(part), `${part} in ${shown}`)
