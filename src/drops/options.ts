@@ -5,6 +5,7 @@ import { isEncoding } from '../formats/blocks.ts'
 import { FORMATS, type Format, usualDelimiter } from '../formats/byName.ts'
 import type { TextFormat } from '../formats/textFormat.ts'
 import { parseBytes, parseDuration } from '../util/units.ts'
+import type { Aside } from './aside.ts'
 
 const ascii = z.string().regex(/^[\t\x20-\x7e]$/, { error: 'must be one ASCII character' })
 const pattern = z.string().min(1)
@@ -96,8 +97,8 @@ export const dropOptions = z.strictObject({
 })
 
 export interface DropOptions extends z.infer<typeof dropOptions> {
-  /** Folders that extracts of the job move files of this drop to. */
-  aside?: string[]
+  /** Where extracts of the job move files of this drop. */
+  aside?: Aside[]
 }
 
 /** The keys that say how a text is written, of a file in this format. */
