@@ -229,11 +229,10 @@ function fieldOf(found: ParquetColumn, { type }: Column, field: string): FieldVa
   return { text, ...(isRounded(native, type) ? unrounded(read, field, native) : read) }
 }
 
-/** Whether a float may be another number than a value of a file's type. */
+/** Whether a float may be another number than a value of a file's exact type. Of a wider float the nearest is meant, as of a text. */
 function isRounded(native: string, type: LogicalType): boolean {
   const own = typeFromName(native)
-  if (type.kind !== 'float' || !own) return false
-  return own.kind === 'int' || own.kind === 'decimal' || (own.kind === 'float' && own.bits > type.bits)
+  return type.kind === 'float' && (own?.kind === 'int' || own?.kind === 'decimal')
 }
 
 /** A field that is bad, too, where its value is another one than the file's. */

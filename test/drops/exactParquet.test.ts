@@ -57,7 +57,7 @@ test('a number of a Parquet file that a column of floats does not hold is no val
     ['9223372036854775807::BIGINT', 'DOUBLE'],
     ['16777217::INTEGER', 'FLOAT'],
     ['1234567890123456.78::DECIMAL(18,2)', 'DOUBLE'],
-    ['0.1234567890123::DOUBLE', 'FLOAT'],
+    ['16777217::DOUBLE::DECIMAL(10,1)', 'FLOAT'],
     ['1e300::DOUBLE', 'FLOAT'],
   ] as const)
     await assert.rejects(
@@ -68,15 +68,16 @@ test('a number of a Parquet file that a column of floats does not hold is no val
   const held = await read(
     {
       'a.parquet': await written(
-        "SELECT unnest([0.1, 123456789.12, NULL]::DECIMAL(18,2)[]) AS v, unnest([1, 9007199254740992, NULL]::BIGINT[]) AS n, unnest(['nan', '-inf', '0.5']::DOUBLE[]) AS f",
+        "SELECT unnest([0.1, 123456789.12, NULL]::DECIMAL(18,2)[]) AS v, unnest([1, 9007199254740992, NULL]::BIGINT[]) AS n, unnest(['nan', '-inf', '0.5']::DOUBLE[]) AS f, unnest([0.1, 16777217, -0.1234567890123]::DOUBLE[]) AS g",
       ),
     },
-    { schema: { v: 'DOUBLE', n: 'DOUBLE', f: 'FLOAT' } },
+    { schema: { v: 'DOUBLE', n: 'DOUBLE', f: 'FLOAT', g: 'FLOAT' } },
   )
+  // Of a double the nearest float is meant, as of a text.
   assert.deepEqual(held.rows, [
-    ['0.1', '1.0', 'nan'],
-    ['123456789.12', '9007199254740992.0', '-inf'],
-    [null, null, '0.5'],
+    ['0.1', '1.0', 'nan', '0.1'],
+    ['123456789.12', '9007199254740992.0', '-inf', '16777216.0'],
+    [null, null, '0.5', '-0.12345679'],
   ])
 })
 
