@@ -15,7 +15,12 @@ after(() => rmSync(root, { recursive: true, force: true }))
 test('progress goes on with the time of its first request, and with none where an earlier version wrote it', async () => {
   const staging = new LocalStaging(root)
   let now = new Date('2026-01-31T01:00:00Z')
-  const context = { spec: { job: 'job' }, run: 'r1', staging, clock: { now: () => now } } as RunContext
+  const context = {
+    spec: { job: 'job' },
+    run: 'r1',
+    staging,
+    clock: { now: () => now },
+  } as unknown as RunContext
   const read = { extract: 'things', columns: [], options: {} } as unknown as Read
   const first = await Progress.open(context, read)
   await first.keep([], [], 1)
