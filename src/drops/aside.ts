@@ -1,5 +1,4 @@
 import { matches } from './glob.ts'
-import type { DropOptions } from './options.ts'
 
 /** A folder to which an extract of the job moves files of a drop. */
 export interface Aside {
@@ -7,6 +6,13 @@ export interface Aside {
   extract: string
   /** Whether each goes into a folder of its day. */
   byDay: boolean
+}
+
+/** What an extract says of the files that it reads. */
+interface Asked {
+  files: string[]
+  take: 'new' | 'all'
+  aside?: Aside[]
 }
 
 /** A file that another extract has moved away, and a glob that names the folder where it lies now. */
@@ -19,7 +25,7 @@ export interface Moved {
  * What is told of a file that is not new although its name is: it lies where another extract moves files, these options read it
  * by its former name, and none of their globs names the folder. What reads every file on every run reads it there, too.
  */
-export function movedBy(name: string, { files, take, aside = [] }: DropOptions): Moved | undefined {
+export function movedBy(name: string, { files, take, aside = [] }: Asked): Moved | undefined {
   if (take === 'all') return undefined
   for (const each of aside) {
     const { folder, byDay } = each

@@ -131,7 +131,7 @@ async function readFile(
       if (nested.length > 0) await checkNested(where, path, nested)
     }
     if (format === 'parquet')
-      for await (const path of readablePaths(means.duck, where, await member.path(), means.folder))
+      for await (const path of readablePaths(means.duck, where, await member.path(), means.folder, names))
         await typed(path)
     else if (format === 'arrow')
       for await (const path of arrowParquet(where, await member.path(), means.folder)) await typed(path)

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { EngineError } from '../../engine/errors.ts'
+import { counted } from '../../engine/plural.ts'
 import { UnopenedFile } from '../formats/bad.ts'
 import { type Moved, movedBy } from './aside.ts'
 import { byName, type DropCursor, isTaken, type Taken } from './cursor.ts'
@@ -135,9 +136,8 @@ export const isNamed = (name: string, options: DropOptions): boolean =>
 function movedNotes(moved: Moved[]): string[] {
   const groups = Map.groupBy(moved, ({ aside }) => aside)
   return [...groups].map(([{ folder, extract }, files]) => {
-    const [some, are, them] =
-      files.length === 1 ? ['1 file', 'is', 'it'] : [`${files.length} files`, 'are', 'them']
-    return `${some} in ${shown(folder)}/ ${are} passed over: extract ${extract} moves ${them} there; write ${JSON.stringify(files[0]!.glob)} in files:, too, to read ${them}`
+    const [are, them] = files.length === 1 ? ['is', 'it'] : ['are', 'them']
+    return `${counted(files.length, 'file')} in ${shown(folder)}/ ${are} passed over: extract ${extract} moves ${them} there; write ${JSON.stringify(files[0]!.glob)} in files:, too, to read ${them}`
   })
 }
 
