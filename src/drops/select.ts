@@ -137,7 +137,7 @@ function movedNotes(moved: Moved[]): string[] {
   const groups = Map.groupBy(moved, ({ aside }) => aside)
   return [...groups].map(([{ folder, extract }, files]) => {
     const [are, them] = files.length === 1 ? ['is', 'it'] : ['are', 'them']
-    return `${counted(files.length, 'file')} in ${shown(folder)}/ ${are} passed over: extract ${extract} moves ${them} there; write ${JSON.stringify(files[0]!.glob)} in files:, too, to read ${them}`
+    return `${counted(files.length, 'file')} in ${shown(folder)}/ ${are} passed over: extract ${extract} moves ${them} there; to read ${them}, add to files: ${JSON.stringify(files[0]!.glob)}`
   })
 }
 

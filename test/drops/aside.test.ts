@@ -55,7 +55,7 @@ load:
   writeFileSync(join(drop, 'b.csv'), 'id\n2\n')
   assert.match(
     await run(),
-    /1 file in done\/ is passed over: extract moving moves it there; write \\"done\/\*\*\/\*\.csv\\" in files:, too, to read it/,
+    /1 file in done\/ is passed over: extract moving moves it there; to read it, add to files: \\"done\/\*\*\/\*\.csv\\"/,
   )
   // What reads all files on every run finds them where they are now.
   assert.deepEqual(await counts(), { moving: 2, keeping: 2, naming: 1, every: 2 })
