@@ -8,8 +8,8 @@ import { readManifest, writeManifest } from '../staging/store.ts'
 interface Kept {
   /** Of the read: what another one left is of no use. */
   fingerprint: string
-  /** When the first of it was asked for, in milliseconds since 1970. */
-  begun: number
+  /** When the first of it was asked for, in milliseconds since 1970; absent in what an earlier version wrote. */
+  begun?: number
   parts: Part[]
   /** Chunks that were begun: numbers that part names have had. */
   chunks: number
@@ -46,7 +46,8 @@ export class Progress {
     const file = fileOf(context, read.extract)
     const kept = await readManifest<Kept>(context.staging, file)
     const own = kept?.fingerprint === fingerprint ? kept : undefined
-    const begun = own ? new Date(own.begun) : context.clock.now()
+    // Where nobody knows, any change may have come since.
+    const begun = own ? new Date(own.begun ?? 0) : context.clock.now()
     return new Progress(context.staging, file, fingerprint, position, begun, own)
   }
 

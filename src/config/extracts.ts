@@ -112,7 +112,10 @@ export function readExtracts(
       document.problem([...path, 'history'], `extract.${name}.history: goes with mode: changes`, 'key')
     if (reconcile !== undefined && mode !== 'changes')
       document.problem([...path, 'reconcile'], `extract.${name}.reconcile: goes with mode: changes`, 'key')
-    connection.context.extracts = [...(connection.context.extracts ?? []), ...(options ? [options] : [])]
+    connection.context.extracts = [
+      ...(connection.context.extracts ?? []),
+      ...(options ? [{ name, options }] : []),
+    ]
     extracts.push({
       name,
       from,

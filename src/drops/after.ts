@@ -42,7 +42,7 @@ export async function clearTaken(
     const found = await goodIn(entry, taken)
     const last = taken.get(entry.name)?.at(-1)
     if (!found && last && last.bad === undefined) changed.push(entry.name)
-    const readers = accounts.filter(other => isNamed(where, entry.name, { ...other.options, aside }))
+    const readers = accounts.filter(other => isNamed(entry.name, { ...other.options, aside }))
     const isWanted = async () => {
       for (const { taken } of readers) if (!(await goodIn(entry, taken))) return true
       return false

@@ -8,6 +8,7 @@ import { Duck } from '../../engine/sql/duckdb.ts'
 import { BadFile, UnopenedFile } from '../formats/bad.ts'
 import { fileColumn } from '../formats/column.ts'
 import { ReadMemory } from '../formats/memory.ts'
+import { offsetNotes } from '../formats/notes.ts'
 import { asBad, openParquet, parquetNotes, parquetTexts, readablePaths } from '../formats/parquet.ts'
 import { mayStand, stands } from '../formats/parquetStands.ts'
 import { arrowParquet, checkNested } from '../formats/reader.ts'
@@ -130,7 +131,7 @@ async function readFile(
       if (nested.length > 0) await checkNested(where, path, nested)
     }
     if (format === 'parquet')
-      for await (const path of readablePaths(means.duck, where, await member.path(), means.folder))
+      for await (const path of readablePaths(means.duck, where, await member.path(), means.folder, names))
         await typed(path)
     else if (format === 'arrow')
       for await (const path of arrowParquet(where, await member.path(), means.folder)) await typed(path)
@@ -139,7 +140,9 @@ async function readFile(
       const text = await openText(where, member.bytes(), how, { names, optional })
       if (!text) continue
       await reader.text(text, name, styleOf(how))
-      notes.push(...text.found().notes)
+      const found = text.found()
+      const own = columns.filter(column => found.names.includes(column.name))
+      notes.push(...found.notes, ...offsetNotes(how.timestamp_format, own))
     }
   }
   return [...new Set(notes)]

@@ -1,10 +1,12 @@
 import { posix } from 'node:path'
 import { z } from 'zod'
-import { declaredSchema, declaredType } from '../connectors/declare/declared.ts'
+import { declaredSchema } from '../connectors/declare/declared.ts'
 import { isEncoding } from '../formats/blocks.ts'
 import { FORMATS, type Format, usualDelimiter } from '../formats/byName.ts'
+import { hasOffset } from '../formats/strptime.ts'
 import type { TextFormat } from '../formats/textFormat.ts'
 import { parseBytes, parseDuration } from '../util/units.ts'
+import type { Aside } from './aside.ts'
 
 const ascii = z.string().regex(/^[\t\x20-\x7e]$/, { error: 'must be one ASCII character' })
 const pattern = z.string().min(1)
@@ -96,8 +98,8 @@ export const dropOptions = z.strictObject({
 })
 
 export interface DropOptions extends z.infer<typeof dropOptions> {
-  /** Folders that extracts of the job move files of this drop to. */
-  aside?: string[]
+  /** Where extracts of the job move files of this drop. */
+  aside?: Aside[]
 }
 
 /** The keys that say how a text is written, of a file in this format. */
@@ -107,7 +109,8 @@ export function textFormat(options: DropOptions, format: Format): TextFormat {
 
 /** What is wrong with options that are right one by one; undefined where nothing is. */
 export function conflict(options: DropOptions): string | undefined {
-  const { after, to, take, format, widths, schema, header, delimiter, quote, null_values } = options
+  const { after, to, take, format, widths, schema, header, delimiter, quote, null_values, date_format } =
+    options
   if ((after === 'move' || after === 'archive') && to === undefined)
     return `after: ${after} needs to: a folder`
   if (to !== undefined && after !== 'move' && after !== 'archive') return `to: is for after: move or archive`
@@ -117,8 +120,8 @@ export function conflict(options: DropOptions): string | undefined {
   if (delimiter && /[0-9"]/.test(delimiter)) return 'delimiter: cannot be a digit or a quote'
   if ((format === 'json' || format === 'ndjson') && null_values.length > 0)
     return 'null_values: is for text without a null of its own; JSON has one'
-  const offset = offsetConflict(options)
-  if (offset !== undefined) return offset
+  if (date_format !== undefined && hasOffset(date_format))
+    return 'date_format: cannot have %z or %Z: a day has no offset. Declare such a column TIMESTAMPTZ, and write timestamp_format'
   const ordered = widths ?? (header ? {} : schema)
   const digits = Object.keys(ordered ?? {}).find(name => /^(0|[1-9]\d*)$/.test(name))
   if (digits !== undefined)
@@ -133,23 +136,3 @@ export function conflict(options: DropOptions): string | undefined {
     return `null_values: cannot hold ${JSON.stringify(mark)}: a field with it is quoted, and so a value`
   return undefined
 }
-
-/** What is wrong with an offset, of formats that have one or lack it where a type does not. */
-function offsetConflict({ date_format, timestamp_format, schema }: DropOptions): string | undefined {
-  if (date_format !== undefined && OFFSET.test(date_format))
-    return 'date_format: cannot have %z or %Z: a day has no offset. Declare such a column TIMESTAMPTZ, and write timestamp_format'
-  if (timestamp_format === undefined) return undefined
-  const has = OFFSET.test(timestamp_format)
-  const isUtc = /(Z|UTC|GMT|[+-]00(:?00)?)$/.test(timestamp_format)
-  for (const [name, native] of Object.entries(schema ?? {})) {
-    const type = declaredType(native)!
-    if (type.kind !== 'timestamp') continue
-    if (has && !type.zoned)
-      return `schema.${name}: a TIMESTAMP holds no offset, and timestamp_format has one: write ${name}: TIMESTAMPTZ`
-    if (!has && !isUtc && type.zoned)
-      return `schema.${name}: a TIMESTAMPTZ needs an offset, and timestamp_format has none: write ${name}: TIMESTAMP, or %z where the offset stands`
-  }
-  return undefined
-}
-
-const OFFSET = /^([^%]|%[^zZ])*%[zZ]/

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { EngineError } from '../../engine/errors.ts'
+import { counted } from '../../engine/plural.ts'
 import { UnopenedFile } from '../formats/bad.ts'
+import { type Moved, movedBy } from './aside.ts'
 import { byName, type DropCursor, isTaken, type Taken } from './cursor.ts'
 import { matches, reachOf } from './glob.ts'
 import type { DropOptions } from './options.ts'
@@ -82,6 +84,7 @@ export async function listed(store: DropStore, where: string, options: DropOptio
   const found: Entry[] = []
   const names = new Set<string>()
   const notes = new Set<string>()
+  const moved: Moved[] = []
   const reaches = new Map(
     files.map(glob => reachOf(where, glob)).map(reach => [JSON.stringify(reach), reach]),
   )
@@ -96,7 +99,12 @@ export async function listed(store: DropStore, where: string, options: DropOptio
       }
       if (names.has(entry.name)) continue
       names.add(entry.name)
-      if (!isNamed(where, entry.name, options)) continue
+      if (!isOwn(entry.name, options)) continue
+      const away = movedBy(entry.name, options)
+      if (away) {
+        moved.push(away)
+        continue
+      }
       if (entry.refused !== undefined && on_bad_file === 'fail')
         throw new EngineError('PERMISSION_DENIED', `${store.name}: ${shown(entry.name)} ${entry.refused}`, {
           hint: 'Put the file itself into the drop, narrow files: so that it does not match, or set on_bad_file: quarantine.',
@@ -113,20 +121,24 @@ export async function listed(store: DropStore, where: string, options: DropOptio
     notes.add(`${shown(name)} is a link to ${shown(leadsTo)}, and passed over: that is read itself`)
     return true
   }
-  return { files: own.filter(entry => !isAgain(entry)), names, notes: [...notes] }
+  return { files: own.filter(entry => !isAgain(entry)), names, notes: [...notes, ...movedNotes(moved)] }
 }
 
-/** Whether options name a file, and it is no other that an extract has moved aside. */
-export const isNamed = (where: string, name: string, options: DropOptions): boolean =>
-  matches(name, options.files) && !isAside(where, name, options)
+/** Whether options name a file, and it does not lie where their extract moves what it has taken. */
+const isOwn = (name: string, { files, to }: DropOptions): boolean =>
+  matches(name, files) && !(to !== undefined && name.startsWith(`${to}/`))
 
-/** Whether a file lies where this extract or another moves what it has taken; one that names such a folder of another's reads it. */
-function isAside(where: string, name: string, { files, to, aside = [] }: DropOptions): boolean {
-  if (to !== undefined && name.startsWith(`${to}/`)) return true
-  const inside = aside.filter(folder => name.startsWith(`${folder}/`))
-  if (inside.length === 0) return false
-  const named = files.filter(glob => matches(name, [glob])).map(glob => `${reachOf(where, glob).folder}/`)
-  return inside.some(folder => !named.some(own => own.startsWith(`${folder}/`)))
+/** Whether options name a file, and it is none that an extract has moved aside. */
+export const isNamed = (name: string, options: DropOptions): boolean =>
+  isOwn(name, options) && movedBy(name, options) === undefined
+
+/** What is told of files that others have moved aside, a line a folder. */
+function movedNotes(moved: Moved[]): string[] {
+  const groups = Map.groupBy(moved, ({ aside }) => aside)
+  return [...groups].map(([{ folder, extract }, files]) => {
+    const [are, them] = files.length === 1 ? ['is', 'it'] : ['are', 'them']
+    return `${counted(files.length, 'file')} in ${shown(folder)}/ ${are} passed over: extract ${extract} moves ${them} there; to read ${them}, add to files: ${JSON.stringify(files[0]!.glob)}`
+  })
 }
 
 const describe = ({ name, size, mtime, etag, refused }: Entry): Taken => ({

@@ -12,6 +12,7 @@ import { declaredTable } from '../connectors/declare/declared.ts'
 import { withFileColumn } from '../formats/column.ts'
 import type { FileHead } from '../formats/dialect.ts'
 import { type Beside, clearTaken } from './after.ts'
+import type { Aside } from './aside.ts'
 import type { DropCursor, Taken } from './cursor.ts'
 import { headsOf } from './heads.ts'
 import { inferColumns } from './infer.ts'
@@ -31,8 +32,8 @@ export interface DropAccess<Access> {
   module: string
   access: Access
   openStore(access: Access): DropStore
-  /** The keys of each extract that the job has of the drop. */
-  extracts?: object[] | undefined
+  /** The extracts that the job has of the drop, with their keys. */
+  extracts?: { name: string; options: object }[] | undefined
 }
 
 /** A drop of files as a source. */
@@ -150,7 +151,10 @@ export class DropSource<Access> implements Source {
   }
 
   private asked({ options }: Pick<Read, 'options'>): DropOptions {
-    const aside = (this.drop.extracts as DropOptions[] | undefined)?.flatMap(({ to }) => to ?? [])
+    const aside = this.drop.extracts?.flatMap(({ name, options }): Aside[] => {
+      const { to, after } = options as DropOptions
+      return to === undefined ? [] : [{ folder: to, extract: name, byDay: after === 'archive' }]
+    })
     return { ...(options as DropOptions), ...(aside && { aside }) }
   }
 

@@ -1,5 +1,6 @@
 import { quote } from '../../engine/sql/duckdb.ts'
 import { type LogicalType, typeName } from '../../engine/types/logical.ts'
+import { hasLetter, hasOffset, nanosPattern } from './strptime.ts'
 
 const CLOCK = String.raw`([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6}0*)?)?`
 const DAY = String.raw`\d{4}-\d{2}-\d{2}`
@@ -80,9 +81,18 @@ function beyond(value: string, text: string, type: LogicalType, format: string |
     return ` OR (isinf(${value}) AND NOT regexp_matches(${text}, '(?i)inf')) OR (${value} = 0 AND regexp_matches(${text}, '^[^eE]*[1-9]'))`
   if (format === undefined) return ''
   // strptime takes 26 for the year 26.
-  const year = /%-?Y/.test(format) ? ` OR strpos(${text}, lpad(year(${value})::VARCHAR, 4, '0')) = 0` : ''
+  const lacks = (year: string) => `strpos(${text}, lpad((${year})::VARCHAR, 4, '0')) = 0`
+  // Of a moment with an offset the value is UTC's, and around New Year of the other year.
+  const other = hasOffset(format)
+    ? ` AND ${lacks(`year(${value}) - (dayofyear(${value}) = 1)::INTEGER + (month(${value}) = 12 AND day(${value}) = 31)::INTEGER`)}`
+    : ''
+  const year = hasLetter(format, 'Y') ? ` OR (${lacks(`year(${value})`)}${other})` : ''
+  const nanos = nanosPattern(format)
+  // DuckDB rounds them itself where there is an offset.
+  if (type.kind === 'timestamp' && nanos !== undefined && hasOffset(format))
+    return `${year} OR regexp_matches(${text}, ${quote(nanos)})`
   // A day has no time, and a moment no nanoseconds.
-  const isCut = type.kind === 'date' ? /%-?[cfgHIMnpSX]/.test(format) : format.includes('%n')
+  const isCut = type.kind === 'date' ? hasLetter(format, 'cfgHIMnpSX') : nanos !== undefined
   return isCut ? `${year} OR ${value} <> try_strptime(${text}, ${quote(format)})` : year
 }
 

@@ -83,12 +83,13 @@ export async function openParquet(
   }
 }
 
-/** Paths of files with a Parquet file's rows that DuckDB can read: its own, or others in `folder`, one at a time. */
+/** Paths of files with a Parquet file's rows that DuckDB can read: its own, or others in `folder`, one at a time. `columns`: those that are read; without, all. */
 export async function* readablePaths(
   duck: Duck,
   where: string,
   path: string,
   folder: string,
+  columns?: string[],
 ): AsyncGenerator<string> {
   // Before DuckDB sees it: of some footers it reads memory of others.
   const other = footerOf(where, path) && joinedAt(path)
@@ -112,17 +113,20 @@ export async function* readablePaths(
     // What it is not is told by whoever opens it.
   }
   if (isForeign) {
-    const moments = await duck.rows(
-      `SELECT name FROM parquet_schema(${literalPath(path)}) WHERE type = 'INT96' LIMIT 1`,
+    const chunks = await duck.rows(
+      `SELECT DISTINCT path_in_schema AS path FROM parquet_metadata(${literalPath(path)}) WHERE type = 'INT96'`,
     )
+    const moments = chunks
+      .map(({ path }) => String(path))
+      .find(path => !columns || columns.some(name => path === name || path.startsWith(`${name}, `)))
     // Who rewrites them has 64 bits for nanoseconds, which end in 2262.
-    if (moments.length > 0)
+    if (moments !== undefined)
       throw badFile(
         where,
-        `column ${moments[0]!.name} holds moments of nanoseconds (INT96), which cannot be read exactly of a file packed or encoded so (LZ4, BYTE_STREAM_SPLIT)`,
+        `column ${moments} holds moments of nanoseconds (INT96), which cannot be read exactly of a file packed or encoded so (LZ4, BYTE_STREAM_SPLIT)`,
         undefined,
         'TYPE_UNSUPPORTED',
-        'Have it written with another codec, such as snappy or zstd, or its moments as TIMESTAMP_MICROS; or set on_bad_file: quarantine.',
+        'Have it written with another codec, such as snappy or zstd, or its moments as TIMESTAMP_MICROS; or declare in schema: of this extract the columns that are wanted, without this one; or set on_bad_file: quarantine.',
       )
     yield* rewritten(where, path, folder)
   } else yield path
@@ -229,11 +233,10 @@ function fieldOf(found: ParquetColumn, { type }: Column, field: string): FieldVa
   return { text, ...(isRounded(native, type) ? unrounded(read, field, native) : read) }
 }
 
-/** Whether a float may be another number than a value of a file's type. */
+/** Whether a float may be another number than a value of a file's exact type. Of a wider float the nearest is meant, as of a text. */
 function isRounded(native: string, type: LogicalType): boolean {
   const own = typeFromName(native)
-  if (type.kind !== 'float' || !own) return false
-  return own.kind === 'int' || own.kind === 'decimal' || (own.kind === 'float' && own.bits > type.bits)
+  return type.kind === 'float' && (own?.kind === 'int' || own?.kind === 'decimal')
 }
 
 /** A field that is bad, too, where its value is another one than the file's. */

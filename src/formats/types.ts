@@ -37,8 +37,8 @@ export const FILE_TYPES: TypeRule[] = [
   {
     native: 'Parquet, Arrow: numbers',
     logical: 'DOUBLE',
-    inexact: 'integers, decimals and wider floats that it does not hold exactly',
-    note: 'where the column is of floats; also FLOAT',
+    inexact: 'integers and decimals that it does not hold exactly',
+    note: 'where the column is of floats; also FLOAT, which takes the nearest float of a DOUBLE',
   },
   {
     native: 'Parquet, Arrow: moments of nanoseconds, INT96',

@@ -57,7 +57,7 @@ test('a number of a Parquet file that a column of floats does not hold is no val
     ['9223372036854775807::BIGINT', 'DOUBLE'],
     ['16777217::INTEGER', 'FLOAT'],
     ['1234567890123456.78::DECIMAL(18,2)', 'DOUBLE'],
-    ['0.1234567890123::DOUBLE', 'FLOAT'],
+    ['16777217::DOUBLE::DECIMAL(10,1)', 'FLOAT'],
     ['1e300::DOUBLE', 'FLOAT'],
   ] as const)
     await assert.rejects(
@@ -68,15 +68,16 @@ test('a number of a Parquet file that a column of floats does not hold is no val
   const held = await read(
     {
       'a.parquet': await written(
-        "SELECT unnest([0.1, 123456789.12, NULL]::DECIMAL(18,2)[]) AS v, unnest([1, 9007199254740992, NULL]::BIGINT[]) AS n, unnest(['nan', '-inf', '0.5']::DOUBLE[]) AS f",
+        "SELECT unnest([0.1, 123456789.12, NULL]::DECIMAL(18,2)[]) AS v, unnest([1, 9007199254740992, NULL]::BIGINT[]) AS n, unnest(['nan', '-inf', '0.5']::DOUBLE[]) AS f, unnest([0.1, 16777217, -0.1234567890123]::DOUBLE[]) AS g",
       ),
     },
-    { schema: { v: 'DOUBLE', n: 'DOUBLE', f: 'FLOAT' } },
+    { schema: { v: 'DOUBLE', n: 'DOUBLE', f: 'FLOAT', g: 'FLOAT' } },
   )
+  // Of a double the nearest float is meant, as of a text.
   assert.deepEqual(held.rows, [
-    ['0.1', '1.0', 'nan'],
-    ['123456789.12', '9007199254740992.0', '-inf'],
-    [null, null, '0.5'],
+    ['0.1', '1.0', 'nan', '0.1'],
+    ['123456789.12', '9007199254740992.0', '-inf', '16777216.0'],
+    [null, null, '0.5', '-0.12345679'],
   ])
 })
 
@@ -92,37 +93,65 @@ test('files of a night that have integers and doubles for a column of doubles ro
   assert.match(said, /9007199254740993/)
 })
 
-/** A file of one column and one row, whose page is of so many bytes by its header. */
-function handmade({ physical = 1, codec = 0, size = 4 }): Buffer {
-  const page = Buffer.from([7, 0, 0, 0])
-  const of: Fields = { 1: i32(1), 2: i32(0), 3: i32(3), 4: i32(3) }
-  const crc = size < 0 ? 0 : crc32(page)
-  const header = encodeStruct({ 1: i32(0), 2: i32(4), 3: i32(size), 4: i32(crc | 0), 5: struct(of) })
-  const length = i64(header.length + page.length)
-  const chunk: Fields = {
-    1: i32(physical),
-    2: list([i32(0)]),
-    3: list([text('a')]),
-    4: i32(codec),
-    5: i64(1),
-    6: length,
-    7: length,
-    9: i64(4),
-  }
-  const group: Fields = { 1: list([struct({ 2: i64(4), 3: struct(chunk) })]), 2: length, 3: i64(1) }
+interface HandmadeColumn {
+  physical?: number
+  codec?: number
+  encoding?: number
+  /** Of its page, by the page's header. */
+  size?: number
+}
+
+/** A file of one row, whose columns are a, b and so on. */
+function handmade(...columns: HandmadeColumn[]): Buffer {
+  const pages: Uint8Array[] = []
+  let at = 4
+  const chunks = columns.map(({ physical = 1, codec = 0, encoding = 0, size }, index) => {
+    const page = Buffer.alloc(physical === 3 ? 12 : 4)
+    page[0] = 7
+    const of: Fields = { 1: i32(1), 2: i32(encoding), 3: i32(3), 4: i32(3) }
+    const bytes = size ?? page.length
+    const crc = bytes < 0 ? 0 : crc32(page)
+    const header = encodeStruct({
+      1: i32(0),
+      2: i32(page.length),
+      3: i32(bytes),
+      4: i32(crc | 0),
+      5: struct(of),
+    })
+    const length = i64(header.length + page.length)
+    const offset = i64(at)
+    pages.push(header, page)
+    at += header.length + page.length
+    const chunk: Fields = {
+      1: i32(physical),
+      2: list([i32(encoding)]),
+      3: list([text(nameOf(index))]),
+      4: i32(codec),
+      5: i64(1),
+      6: length,
+      7: length,
+      9: offset,
+    }
+    return struct({ 2: offset, 3: struct(chunk) })
+  })
+  const group: Fields = { 1: list(chunks), 2: i64(at - 4), 3: i64(1) }
   const footer = encodeStruct({
     1: i32(1),
     2: list([
-      struct({ 4: text('s'), 5: i32(1) }),
-      struct({ 1: i32(physical), 3: i32(0), 4: binary(Buffer.from('a')) }),
+      struct({ 4: text('s'), 5: i32(columns.length) }),
+      ...columns.map(({ physical = 1 }, index) =>
+        struct({ 1: i32(physical), 3: i32(0), 4: binary(Buffer.from(nameOf(index))) }),
+      ),
     ]),
     3: i64(1),
     4: list([struct(group)]),
   })
   const tail = Buffer.alloc(8, 'PAR1PAR1')
   tail.writeUInt32LE(footer.length)
-  return Buffer.concat([Buffer.from('PAR1'), header, page, footer, tail])
+  return Buffer.concat([Buffer.from('PAR1'), ...pages, footer, tail])
 }
+
+const nameOf = (index: number) => String.fromCharCode(97 + index)
 
 test('a page whose length is none, or beyond its column, is damaged', { timeout: 30_000 }, async () => {
   assert.deepEqual((await read({ 'a.parquet': handmade({}) })).rows, [['7']])
@@ -138,5 +167,12 @@ test('moments of INT96 are read of no file that another reader rewrites: it has 
     code: 'TYPE_UNSUPPORTED',
     message: /column a holds moments of nanoseconds \(INT96\), which cannot be read exactly/,
     hint: /snappy or zstd/,
-  })
+  }) // BYTE_STREAM_SPLIT of an integer, which has the file rewritten.
+  const beside = { 'a.parquet': handmade({ encoding: 9 }, { physical: 3 }) }
+  assert.deepEqual((await read(beside, { schema: { a: 'INTEGER' } })).rows, [['7']])
+  for (const schema of [undefined, { a: 'INTEGER', b: 'TIMESTAMP' }])
+    await assert.rejects(read(beside, { ...(schema && { schema }) }), {
+      code: 'TYPE_UNSUPPORTED',
+      message: /column b holds moments of nanoseconds/,
+    })
 })

@@ -57,8 +57,8 @@ export interface ConnectionContext {
   /** What no message may show, and no file may keep. */
   secrets?: readonly string[]
   timeouts?: Timeouts
-  /** Its own keys of each extract that the job has of it. */
-  extracts?: object[]
+  /** The extracts that the job has of it, with the connector's own keys. */
+  extracts?: { name: string; options: object }[]
   /** Has what goes over the network compressed, where the connector can. */
   compress?: true
   /** Bytes that one session of DuckDB may hold, where it needs them. */
