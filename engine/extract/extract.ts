@@ -152,8 +152,10 @@ async function readView(context: RunContext, connection: string, reads: PlannedR
   const lanes = lanesTo(context.spec, connection)
   const source = context.sources.get(connection)!
   const followed = reads.find(({ changes }) => changes)?.changes
+  // Changes that rows of a later view have already would be told twice, or as missed.
+  const exact = reads.some(({ changes }) => changes?.history || changes?.reconcile)
   const snapshot: LogSnapshot = await (followed
-    ? source.changeLog!.open(followed.reader, lanes, signal, reads)
+    ? source.changeLog!.open(followed.reader, lanes, signal, reads, exact)
     : source.open(lanes, signal, reads))
   let pool: LanePool<LaneHandle> | undefined
   try {
