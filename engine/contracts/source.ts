@@ -224,6 +224,8 @@ export interface StoredPart {
   rows?: true
   /** It had none when it came to the table. */
   empty?: true
+  /** A TRUNCATE, which the log tells, makes it anew, too. */
+  emptied?: true
 }
 
 /** What a server keeps for a reader, for people. */

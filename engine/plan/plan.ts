@@ -273,7 +273,8 @@ function followed(
         : !cursor
           ? 'the last load did not read its log'
           : undefined)
-  const differs = unknown ? [] : [...changed, ...storedAnew(cursor!.stored, log!.stored)]
+  // Of a history, its log says whether it was emptied.
+  const differs = unknown ? [] : [...changed, ...storedAnew(cursor!.stored, log!.stored, !goesOn)]
   const reason = unknown ?? (goesOn ? '' : differs.join('; '))
   const changes: FollowedRead = {
     ...log!,
