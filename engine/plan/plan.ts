@@ -63,7 +63,7 @@ export interface FollowedRead {
 export interface LogCursor {
   position: LogPosition
   number: number
-  /** Of a history: the greatest time of a change that its log told. */
+  /** Of a history: the greatest time of its changes. */
   at?: string
   /** As it was found before. */
   stored?: Stored
@@ -137,6 +137,7 @@ export function planRead(facts: ReadFacts): PlannedRead {
         policy: spec.drift,
         declared: schema.declared,
         accumulates: schema.accumulates,
+        history: isHistory(facts),
       })
     : ({ columns: [...described], absent: [], whole: [], unlike: [], notes: [] } satisfies Drift)
   for (const column of key) need(column, 'key column')
@@ -247,6 +248,10 @@ function withHistory({ spec, schema }: ReadFacts): TableSchema {
   }
 }
 
+/** Whether what is known of a table is a history, and it is to go on. */
+const isHistory = ({ spec, known }: Pick<ReadFacts, 'spec' | 'known'>): boolean =>
+  spec.changes?.history === true && columnNamed(known?.columns ?? [], HISTORY.number) !== undefined
+
 /** A read of a table that is followed: on top of what is known of it, or whole; a history goes on wherever its log and its earlier nights let it. */
 function followed(
   read: PlannedRead,
@@ -260,7 +265,7 @@ function followed(
     })
   const cursor = last?.image?.cursor as LogCursor | undefined
   const { history } = spec.changes!
-  const goesOn = history && columnNamed(known?.columns ?? [], HISTORY.number) !== undefined
+  const goesOn = isHistory({ spec, known })
   const isGone = last !== undefined && !last.image
   if (goesOn && !renew && (isGone || unlike.length > 0))
     throw brokenHistory(read, isGone ? [IMAGE_GONE] : unlike)
