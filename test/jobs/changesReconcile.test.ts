@@ -246,6 +246,22 @@ test('postgres: a history that is emptied and filled again is read from its log 
   assert.equal(compared.rows, 1)
   await query('ALTER TABLE told ALTER COLUMN n TYPE int USING n * 10')
   assert.equal((await run()).reconciled!.updates, 1)
+  // Times grow, whatever the clock of a run says.
+  const before = { now: () => new Date('2020-01-01T00:00:00Z') }
+  const after = { now: () => new Date(Date.now() + 86_400_000) }
+  for (const clock of [before, after]) {
+    await query('UPDATE told SET n = n + 1')
+    await query('ALTER TABLE told ALTER COLUMN n TYPE int USING n * 10')
+    const { error, outcome } = await job.run({ fresh: true, clock })
+    assert.equal(error, undefined)
+    assert.equal(outcome.extracted[0]!.reconciled!.updates, 1)
+  }
+  await query('UPDATE told SET n = n + 1')
+  await run()
+  const times = await warehouse.query<{ goes_back: string }>(
+    `SELECT count(*)::text AS goes_back FROM (SELECT changed_at < lag(changed_at) OVER (ORDER BY change_number) AS back FROM told) t WHERE back`,
+  )
+  assert.equal(times[0]!.goes_back, '0')
 })
 
 for (const [kind, fresh, anew] of [
