@@ -224,6 +224,8 @@ export interface StoredPart {
   rows?: true
   /** It had none when it came to the table. */
   empty?: true
+  /** A TRUNCATE, which the log tells, makes it anew, too. */
+  emptied?: true
 }
 
 /** What a server keeps for a reader, for people. */
@@ -257,12 +259,16 @@ export interface ChangeLog {
   follow(reader: string, tables: FollowedTable[], signal: AbortSignal): Promise<LogPosition>
   /** How the tables are stored now, by their extracts. Absent where the log tells all. */
   stored?(reader: string, tables: FollowedTable[], signal: AbortSignal): Promise<Record<string, Stored>>
-  /** A view as {@link Source.open} gives it, which is exactly the log up to a position at or after the last {@link follow}. */
+  /**
+   * A view as {@link Source.open} gives it, which is exactly the log up to a position at or after the last {@link follow}. Where
+   * that is not `exact`, it may be a later one: the log from the position on makes last states of it that are right.
+   */
   open(
     reader: string,
     lanes: number,
     signal: AbortSignal,
     reads: Read[],
+    exact: boolean,
   ): Promise<Snapshot & { position: LogPosition }>
   /**
    * Reads the log from the tables' positions on, or from where the server keeps it for the reader, and says how many changes of

@@ -60,7 +60,9 @@ export async function atPosition(
     if (of < 0) {
       const isFirst = history && !read.base
       const parts = isFirst ? await snapshotHistory(context, read, found.parts) : found.parts
-      results.push({ ...found, parts, watermark: position, cursor: own })
+      // Snapshots are of the run's time, and no change behind them is before it.
+      const cursor = isFirst ? { ...own, at: whole } : own
+      results.push({ ...found, parts, watermark: position, cursor })
       continue
     }
     const made = await mend(context, mended[of]!, passed!.parts[of]!, passed!.counts[of]!)

@@ -24,7 +24,7 @@ import { type LaneHandle, type LaneProgress, openLane } from './laneHandle.ts'
 import { isTransient, LanePool } from './lanePool.ts'
 import { forgetProgress, Progress } from './progress.ts'
 import { RangeQueue } from './rangeQueue.ts'
-import { readLog } from './readLog.ts'
+import { readLog, Untold } from './readLog.ts'
 import { reconcile } from './reconcile.ts'
 import { allSettled, runLanes } from './runLanes.ts'
 import { compareKeys, keysRead } from './unseenKeys.ts'
@@ -96,7 +96,28 @@ async function readAll(context: RunContext, connection: string, all: PlannedRead
   }
 }
 
-async function readGroup(context: RunContext, connection: string, all: PlannedRead[]): Promise<Extracted[]> {
+/** The tables of a connection; those whose logs do not tell all are compared with what they are. */
+async function readGroup(
+  context: RunContext,
+  connection: string,
+  reads: PlannedRead[],
+): Promise<Extracted[]> {
+  try {
+    return await readTold(context, connection, reads)
+  } catch (error) {
+    if (!(error instanceof Untold)) throw error
+    const compared = reads.map(read => {
+      if (!error.reads.includes(read)) return read
+      context.progress.note(
+        `${read.where}: reads the whole table and its log, and compares them, since its file was made anew, which its log does not tell`,
+      )
+      return { ...read, changes: { ...read.changes!, reconcile: true as const } }
+    })
+    return readTold(context, connection, compared)
+  }
+}
+
+async function readTold(context: RunContext, connection: string, all: PlannedRead[]): Promise<Extracted[]> {
   const reads = all.filter(read => !read.reused)
   const reused = all
     .filter(read => read.reused)
@@ -152,8 +173,10 @@ async function readView(context: RunContext, connection: string, reads: PlannedR
   const lanes = lanesTo(context.spec, connection)
   const source = context.sources.get(connection)!
   const followed = reads.find(({ changes }) => changes)?.changes
+  // Changes that rows of a later view have already would be told twice, or as missed.
+  const exact = reads.some(({ changes }) => changes?.history || changes?.reconcile)
   const snapshot: LogSnapshot = await (followed
-    ? source.changeLog!.open(followed.reader, lanes, signal, reads)
+    ? source.changeLog!.open(followed.reader, lanes, signal, reads, exact)
     : source.open(lanes, signal, reads))
   let pool: LanePool<LaneHandle> | undefined
   try {

@@ -1,3 +1,5 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { MessageChannel } from 'node:worker_threads'
 import type { ChangeCounts, ChangeRequest, ChangesRead } from '../contracts/changes.ts'
 import type { LaneDescriptor, LogPosition, Stored } from '../contracts/source.ts'
@@ -19,7 +21,17 @@ import { cancelledBy, threadEnded } from './laneHandle.ts'
 const LEAST_BATCH_BYTES = 1 << 20
 const LEAST_BATCH_ROWS = 1000
 
-/** Reads a connection's log once for all these tables, up to `until`, and makes a night of each. */
+/** Tables that are stored anew since their cursors' positions, and whose logs do not tell why: their rows must be compared. */
+export class Untold extends Error {
+  readonly reads: PlannedRead[]
+
+  constructor(reads: PlannedRead[]) {
+    super('stored anew')
+    this.reads = reads
+  }
+}
+
+/** Reads a connection's log once for all these tables, up to `until`, and makes a night of each. Fails with {@link Untold}. */
 export async function readLog(
   context: RunContext,
   connection: string,
@@ -29,6 +41,14 @@ export async function readLog(
   const { progress } = context
   const { reader } = reads[0]!.changes!
   const { result, parts } = await passLog(context, connection, reader, reads, until)
+  const untold = reads.filter(
+    ({ changes, cursor }, index) =>
+      !changes!.reconcile && untoldOf(cursor as LogCursor, result.counts[index]!, changes!.stored),
+  )
+  if (untold.length > 0) {
+    for (const { file } of parts.flat()) rmSync(join(context.root, file))
+    throw new Untold(untold)
+  }
   const [place] = result.position.split(' ')
   const extracted: Extracted[] = []
   for (const [index, read] of reads.entries()) {
@@ -102,9 +122,13 @@ export async function storedNow(
   return log.stored?.(reads[0]!.changes!.reader, tables, signal)
 }
 
+/** How a table is stored anew since its cursor's position, where its log does not tell that it was emptied. */
+const untoldOf = ({ stored }: LogCursor, { truncates }: ChangeCounts, now: Stored | undefined) =>
+  storedAnew(stored, now, truncates === 0)[0]
+
 /** Fails with LOG_LOST where a table is stored anew since its cursor's position, and the log does not tell why. */
-export function toldAnew(read: PlannedRead, { truncates }: ChangeCounts, now: Stored | undefined): void {
-  const [anew] = truncates === 0 ? storedAnew((read.cursor as LogCursor).stored, now) : []
+export function toldAnew(read: PlannedRead, counts: ChangeCounts, now: Stored | undefined): void {
+  const anew = untoldOf(read.cursor as LogCursor, counts, now)
   if (anew)
     throw new EngineError('LOG_LOST', `${read.where}: ${anew}: changes of it may be lost`, {
       hint: 'Read the table anew: nightfreight run JOB --full-refresh.',

@@ -189,16 +189,21 @@ async function withChanges(
   there: string,
   missed: Part,
 ): Promise<Extracted> {
-  const { root, runAt } = context
+  const { duck, root, runAt } = context
   const { extract, columns } = read
   const key = tableKey(read)
   const keys = key.map(quoteName)
   const cursor = night.cursor as LogCursor
-  const at = `TIMESTAMPTZ ${quote(runAt.toISOString())}`
+  // Times never go back: neither behind those of the log, nor in the changes of the next night.
+  const times = [runAt.toISOString(), ...(cursor.at === undefined ? [] : [cursor.at])]
+  const [latest] = await duck.rows(
+    `SELECT greatest(${times.map(time => `TIMESTAMPTZ ${quote(time)}`).join(', ')})::VARCHAR AS at`,
+  )
+  const at = String(latest!.at)
   const own: Record<string, string> = {
     [HISTORY.kind]: `m.${MISSED}`,
     [HISTORY.number]: `(${cursor.number} + row_number() OVER (ORDER BY ${keys.map(name => `m.${name}`).join(', ')}))::BIGINT`,
-    [HISTORY.at]: at,
+    [HISTORY.at]: `TIMESTAMPTZ ${quote(at)}`,
   }
   const list = columns.map(({ name }) => {
     const value = ownValue(own, name) ?? `${key.includes(name) ? 'm' : 't'}.${quoteName(name)}`
@@ -210,5 +215,10 @@ async function withChanges(
     ownFile(context, `raw/${extract}.missed/rows`),
   )
   const parts = [...night.parts, ...made]
-  return { ...night, parts, rows: rowsIn(parts), cursor: { ...cursor, number: cursor.number + missed.rows } }
+  return {
+    ...night,
+    parts,
+    rows: rowsIn(parts),
+    cursor: { ...cursor, number: cursor.number + missed.rows, at },
+  }
 }

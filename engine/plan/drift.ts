@@ -50,6 +50,8 @@ export interface DriftFacts {
   declared?: boolean
   /** Set where what earlier nights read is not read again. */
   accumulates?: TableSchema['accumulates']
+  /** True where earlier nights are a history, which columns of another type cannot go on. */
+  history?: boolean
 }
 
 /**
@@ -181,7 +183,7 @@ function refusalOf(
   change: Change,
   isKey: boolean,
   policy: DriftPolicy,
-  { extract, watermark, accumulates }: DriftFacts,
+  { extract, watermark, accumulates, history }: DriftFacts,
 ): Refusal | undefined {
   const { kind, column } = change
   if (kind === 'nullable' || kind === 'restaged' || kind === 'narrowed') return undefined
@@ -212,7 +214,8 @@ function refusalOf(
       what,
       accept: `Files of earlier nights are not read again: have the file written with its former type; or ${renamed(extract, accumulates)}, and all of them are read as new.`,
     }
-  return { what, accept: { kind, choices: CHOICES[kind] } }
+  const choices = history && kind === 'incompatible' ? ANEW : CHOICES[kind]
+  return { what, accept: { kind, choices } }
 }
 
 /** For hints: what has an extract read as new. Of files that are gone it would have what is left alone. */
@@ -225,6 +228,10 @@ const CHOICES: Record<keyof DriftPolicy, string> = {
   widened: 'evolve (earlier nights are read as the wider type)',
   incompatible: 'evolve (the whole table is read anew)',
 }
+
+/** Of a history, in place of what is said of {@link DriftPolicy.incompatible}. */
+const ANEW =
+  'evolve, and its history then has to begin anew, without what changed since the last load: nightfreight run JOB --full-refresh'
 
 function refusalError({ where, extract }: DriftFacts, refused: Refusal[]): EngineError {
   const hints = refused.map(({ accept }) =>

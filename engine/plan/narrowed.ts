@@ -11,9 +11,10 @@ const PADDED = /^(?:binary|character)$/i
  * rounded, padded or emptied those that it had, in rows that it does not tell as changed.
  */
 export function isNarrowed(was: string, now: string): boolean {
-  if (was.toLowerCase() === now.toLowerCase()) return false
   const before = labelsOf(was)
   const labels = labelsOf(now)
+  // Labels differ by their letters' case, too; types do not.
+  if (was === now || (!labels && was.toLowerCase() === now.toLowerCase())) return false
   if (labels) return !before?.every(label => labels.includes(label))
   const [from, to] = [baseOf(was), baseOf(now)]
   if (PADDED.test(to) || /^character$/i.test(from)) return true

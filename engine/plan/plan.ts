@@ -70,7 +70,7 @@ export interface FollowedRead {
 export interface LogCursor {
   position: LogPosition
   number: number
-  /** Of a history: the greatest time of a change that its log told. */
+  /** Of a history: the greatest time of its changes. */
   at?: string
   /** As it was found before. */
   stored?: Stored
@@ -144,6 +144,7 @@ export function planRead(facts: ReadFacts): PlannedRead {
         policy: spec.drift,
         declared: schema.declared,
         accumulates: schema.accumulates,
+        history: isHistory(facts),
       })
     : ({ columns: [...described], absent: [], whole: [], unlike: [], notes: [] } satisfies Drift)
   for (const column of key) need(column, 'key column')
@@ -254,6 +255,10 @@ function withHistory({ spec, schema }: ReadFacts): TableSchema {
   }
 }
 
+/** Whether what is known of a table is a history, and it is to go on. */
+const isHistory = ({ spec, known }: Pick<ReadFacts, 'spec' | 'known'>): boolean =>
+  spec.changes?.history === true && columnNamed(known?.columns ?? [], HISTORY.number) !== undefined
+
 /** A read of a table that is followed: on top of what is known of it, or whole; a history goes on wherever its log and its earlier nights let it. */
 function followed(
   read: PlannedRead,
@@ -267,7 +272,7 @@ function followed(
     })
   const cursor = last?.image?.cursor as LogCursor | undefined
   const { history } = spec.changes!
-  const goesOn = history && columnNamed(known?.columns ?? [], HISTORY.number) !== undefined
+  const goesOn = isHistory({ spec, known })
   const isGone = last !== undefined && !last.image
   if (goesOn && !renew && (isGone || unlike.length > 0))
     throw brokenHistory(read, isGone ? [IMAGE_GONE] : unlike)
@@ -280,7 +285,8 @@ function followed(
         : !cursor
           ? 'the last load did not read its log'
           : undefined)
-  const differs = unknown ? [] : [...changed, ...storedAnew(cursor!.stored, log!.stored)]
+  // Of a history, its log says whether it was emptied.
+  const differs = unknown ? [] : [...changed, ...storedAnew(cursor!.stored, log!.stored, !goesOn)]
   const reason = unknown ?? (goesOn ? '' : differs.join('; '))
   const changes: FollowedRead = {
     ...log!,

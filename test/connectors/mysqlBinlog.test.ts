@@ -21,11 +21,15 @@ function told(events: Buffer[]): Told[] {
     statement: ({ sql, database }, { seconds, micros }) =>
       void found.push({ sql, database, seconds, micros }),
   })
+  pass(reader, events)
+  return found
+}
+
+function pass(reader: BinlogReader, events: Buffer[]): void {
   for (const event of events) {
     const bytes = Buffer.concat([Buffer.of(0), event])
     reader.payload(bytes, 0, bytes.length)
   }
-  return found
 }
 
 function event(type: number, body: Buffer, { flags = 0, seconds = 1000 } = {}): Buffer {
@@ -58,7 +62,7 @@ function gtid(micros: bigint | undefined): Buffer {
 }
 
 test('an event of a type that is not known is an error, unless it says that it may be passed over', () => {
-  for (const type of [1, 6, 20, 42, 99, 172])
+  for (const type of [1, 6, 20, 43, 99, 172])
     assert.throws(
       () => told([event(type, Buffer.alloc(60))]),
       ({ code, message, hint }: EngineError) =>
@@ -79,4 +83,14 @@ test('MySQL tells when a transaction was committed, or when the statement began 
   const [exact, whole] = told([gtid(at), query('TRUNCATE t'), gtid(undefined), query('TRUNCATE t')])
   assert.deepEqual([exact!.seconds, exact!.micros], [1_900_000_000, 123_456])
   assert.deepEqual([whole!.seconds, whole!.micros], [1000, 0])
+})
+
+test('a transaction begins with its tagged GTID as with any: its time is that of its first statement, and nobody reads on from amid it', () => {
+  const tagged = event(42, Buffer.alloc(30))
+  const [, second] = told([gtid(1_900_000_000_123_456n), query('TRUNCATE t'), tagged, query('TRUNCATE t')])
+  assert.deepEqual([second!.seconds, second!.micros], [1000, 0])
+  const reader = new BinlogReader('s', START, END, false, { rows: () => {}, statement: () => {} })
+  tagged.writeUInt32LE(53, 13)
+  pass(reader, [tagged])
+  assert.equal(reader.position.offset, 4)
 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { LaneModule, Read } from '../../engine/contracts/source.ts'
+import type { EngineError } from '../../engine/errors.ts'
 import { freshMariadb } from '../servers.ts'
 import { limits, openLanes, signal, source } from './mysqlRead.ts'
 
@@ -36,6 +37,22 @@ describe('mysql: what a view holds', async () => {
       }
     } finally {
       await db.query("drop user few_columns@'%'")
+    }
+  })
+
+  it('is refused for a while, not for want of a right, where a statement holds the read lock back and the log must be exact', async () => {
+    await db.query('create table held_back (id int primary key); create table held (id int primary key)')
+    await db.query('lock tables held write')
+    try {
+      const log = source(db.url).changeLog!
+      const reads = [readOf({ table: 'held_back' })]
+      await assert.rejects(log.open('r', 1, signal, reads, true), ({ code, message, hint }: EngineError) => {
+        assert.equal(code, 'LOCK_TIMEOUT')
+        assert.match(message, /gave no read lock within 10 s/)
+        return /SHOW FULL PROCESSLIST/.test(hint!)
+      })
+    } finally {
+      await db.query('unlock tables')
     }
   })
 

@@ -32,7 +32,7 @@ const LOST = [
   'SET STATEMENT a=1 FOR INSERT INTO t VALUES (1)',
   '(((WITH x AS (SELECT 1) DELETE FROM t)))',
   'MERGE INTO t',
-  'REPAIR TABLE t',
+  'ALTER TABLE t REPAIR PARTITION p0',
 ]
 const NONE = [
   'TRUNCATE u',
@@ -44,6 +44,7 @@ const NONE = [
   'GRANT SELECT ON t TO x',
   'ANALYZE TABLE t',
   'OPTIMIZE TABLE t',
+  'REPAIR TABLE t',
   'CREATE INDEX i ON t (c)',
   'DROP INDEX i ON t',
   'CREATE VIEW v AS SELECT * FROM t',

@@ -18,6 +18,8 @@ test('a column that holds fewer values than before is told by its type', () => {
     ['timestamp without time zone', 'timestamp(0) without time zone', true],
     ["enum('a','b')", "enum('z','b')", true],
     ["enum('a','b')", "enum('b','c','a')", false],
+    ["enum('A')", "enum('a')", true],
+    ["ENUM('a')", "enum('a')", false],
     ["enum('a','b')", 'varchar(1)', false],
     ['varchar(5)', "enum('a')", true],
     ["set('it''s')", "set('it')", true],

@@ -235,6 +235,12 @@ test('a history goes on where earlier nights can be read as now, and is refused 
     code: 'SCHEMA_DRIFT',
     hint: fullRefresh,
   })
+  // Whoever accepts it is told at once what comes with that.
+  const strict = { ...spec, incremental: undefined, changes: { history: true } }
+  assert.throws(() => read(text, { spec: strict }), {
+    code: 'SCHEMA_DRIFT',
+    hint: /incompatible: evolve \}.*begin anew.*nightfreight run JOB --full-refresh/,
+  })
   const renewed = read(text, { renew: 'a full refresh was asked for' })
   assert.equal(renewed.base, undefined)
   assert.match(renewed.notes.join('\n'), /what changed since the last load is not in its history/)

@@ -29,10 +29,15 @@ const ANONYMOUS_GTID = 34
 const XA_PREPARE = 38
 const PARTIAL_UPDATE = 39
 const PAYLOAD = 40
+/** Of MySQL since 8.3: what GTID says, of one with a tag, in a form of its own. */
+const TAGGED_GTID = 42
 const EXECUTE_LOAD = 18
 const INCIDENT = 26
 const MARIADB_GTID = 162
 const QUERY_COMPRESSED = 165
+
+/** What a transaction begins with: nobody reads on from behind it. */
+const BEGINS: ReadonlySet<number> = new Set([GTID, ANONYMOUS_GTID, TAGGED_GTID, MARIADB_GTID])
 
 /**
  * What changes no row by itself: ends of files, numbers and variables of a statement that follows, pieces of a file that one
@@ -185,8 +190,8 @@ export class BinlogReader implements Receiver {
       // A statement that stands alone has no commit.
       this.underWay = (bytes[body + 12]! & STANDALONE) === 0
       this.prepared = (bytes[body + 12]! & PREPARED_XA) !== 0
-    } else if (type === GTID || type === ANONYMOUS_GTID) {
-      const micros = committedAt(bytes, body, to)
+    } else if (BEGINS.has(type)) {
+      const micros = type === TAGGED_GTID ? undefined : committedAt(bytes, body, to)
       if (micros === undefined) this.begin(bytes.readUInt32LE(body - HEADER), 0)
       else this.begin(Number(micros / 1_000_000n), Number(micros % 1_000_000n))
       this.gtid = undefined
@@ -219,7 +224,7 @@ export class BinlogReader implements Receiver {
           hint: 'Read the tables anew: nightfreight run JOB --full-refresh. Where it comes again, leave out mode: changes.',
         },
       )
-    if (!this.underWay && type !== GTID && type !== ANONYMOUS_GTID && type !== MARIADB_GTID) this.rest()
+    if (!this.underWay && !BEGINS.has(type)) this.rest()
   }
 
   private begin(seconds: number, micros: number): void {

@@ -14,7 +14,7 @@ import { type BinlogPosition, binlogPosition, fileNumber, positionText } from '.
 import { literal } from './types.ts'
 import { watchBinlog } from './watch.ts'
 
-type Locate = (view: Session, locked: boolean) => Promise<void>
+type Locate = (view: Session, refusal: EngineError | undefined) => Promise<void>
 type OpenView = (lanes: number, signal: AbortSignal, reads: Read[], locate: Locate) => Promise<Snapshot>
 
 /** The binary log of MySQL and MariaDB. The server keeps it for everybody, for as long as its settings say. */
@@ -55,17 +55,19 @@ export class MysqlChangeLog implements ChangeLog {
     lanes: number,
     signal: AbortSignal,
     reads: Read[],
+    exact: boolean,
   ): Promise<Snapshot & { position: LogPosition }> {
     let position = ''
-    const snapshot = await this.openView(lanes, signal, reads, async (view, locked) => {
+    const snapshot = await this.openView(lanes, signal, reads, async (view, refusal) => {
+      const mariadb = await isMariadb(view)
       // The lanes join one after the other: without the lock, their views are later than this one.
-      if (!locked)
+      if (refusal && (exact || !mariadb))
         throw new EngineError(
-          'PERMISSION_DENIED',
-          `${view.name}: where its log is cannot be told without the short read lock of FLUSH TABLES WITH READ LOCK`,
-          { hint: 'GRANT RELOAD ON *.* TO the user; or end the statement that holds the lock back.' },
+          refusal.code,
+          `${view.name}: where its log is cannot be told without the short read lock: ${refusal.message}`,
+          { cause: refusal, hint: refusal.hint },
         )
-      position = positionText((await isMariadb(view)) ? await ofView(view) : await here(view, false))
+      position = positionText(mariadb ? await ofView(view) : await here(view, false))
     })
     return { ...snapshot, position }
   }

@@ -28,27 +28,28 @@ export async function openSnapshot(
   signal: AbortSignal,
   reads: Read[],
   unversioned: string[],
-  /** Asks where the log is, of a session whose view is open; `locked`: nobody commits meanwhile. */
-  locate?: (view: Session, locked: boolean) => Promise<void>,
+  /** Asks where the log is, of a session whose view is open; `refusal`: why somebody may commit meanwhile. */
+  locate?: (view: Session, refusal: EngineError | undefined) => Promise<void>,
 ): Promise<Snapshot> {
   const notes: string[] = []
   if (unversioned.length > 0)
     notes.push(`no snapshot of ${unversioned.join(', ')}: the storage engine has no transactions`)
   const view = await connect(access, signal)
   let locked = false
+  let refusal: EngineError | undefined
   let locks: Locks
   try {
     locks = await locksOf(view, reads, signal)
     if (lanes > 1 || locate) {
-      const refusal = await lockReads(view, signal)
-      if (refusal && lanes > 1) notes.push(`one lane instead of ${lanes}: ${refusal}`)
+      refusal = await lockReads(view, signal)
+      if (refusal && lanes > 1) notes.push(`one lane instead of ${lanes}: ${refusal.message}`)
       locked = refusal === undefined
       await ask(view, 'SET SESSION lock_wait_timeout = DEFAULT', signal)
     }
     await startSnapshot(view, signal)
     // Without the read lock, the only lane takes its snapshot after these.
     for (const lock of locks.statements) await ask(view, lock, signal)
-    await locate?.(view, locked)
+    await locate?.(view, refusal)
   } catch (error) {
     view.connection.destroy()
     throw error
@@ -82,7 +83,7 @@ export async function openSnapshot(
 }
 
 /** Takes the global read lock; gives the reason where there is none to be had. */
-async function lockReads(session: Session, signal: AbortSignal): Promise<string | undefined> {
+async function lockReads(session: Session, signal: AbortSignal): Promise<EngineError | undefined> {
   try {
     await ask(session, `SET SESSION lock_wait_timeout = ${LOCK_WAIT_SECONDS}`, signal)
     await ask(session, 'FLUSH TABLES WITH READ LOCK', signal)
@@ -90,9 +91,17 @@ async function lockReads(session: Session, signal: AbortSignal): Promise<string 
   } catch (error) {
     if (error instanceof EngineError) {
       if (error.code === 'PERMISSION_DENIED' || error.code === 'AUTH_FAILED')
-        return 'the user lacks the RELOAD privilege, which FLUSH TABLES WITH READ LOCK needs'
+        return new EngineError(
+          'PERMISSION_DENIED',
+          'the user lacks the RELOAD privilege, which FLUSH TABLES WITH READ LOCK needs',
+          { cause: error, hint: 'GRANT RELOAD ON *.* TO the user of the connection;' },
+        )
       if (error.code === 'LOCK_TIMEOUT')
-        return `the server gave no read lock within ${LOCK_WAIT_SECONDS} s, because of a long-running statement`
+        return new EngineError(
+          'LOCK_TIMEOUT',
+          `the server gave no read lock within ${LOCK_WAIT_SECONDS} s, because of a long-running statement`,
+          { cause: error, hint: 'Wait until it ends, or end it: SHOW FULL PROCESSLIST; then KILL its id.' },
+        )
     }
     throw error
   }

@@ -74,7 +74,7 @@ function named(sql: string, names: string[], database: string): Set<string> {
 
 /** What changes no row of a table, where {@link effectOf} knows no more of it. */
 const HARMLESS =
-  /^(?:ALTER|ANALYZE|BACKUP|CHANGE|CHECK|CHECKSUM|CREATE|DROP|FLUSH|GRANT|INSTALL|LOCK|OPTIMIZE|PURGE|RELEASE|RENAME|RESET|REVOKE|SAVEPOINT|SET|START|STOP|UNINSTALL|UNLOCK|USE)\b/i
+  /^(?:ALTER|ANALYZE|BACKUP|CHANGE|CHECK|CHECKSUM|CREATE|DROP|FLUSH|GRANT|INSTALL|LOCK|OPTIMIZE|PURGE|RELEASE|RENAME|REPAIR|RESET|REVOKE|SAVEPOINT|SET|START|STOP|UNINSTALL|UNLOCK|USE)\b/i
 
 /**
  * What a statement of the log means for the rows of a table, `database.table`. Where in doubt, they are lost: the table must be

@@ -165,33 +165,34 @@ export async function storedTables(
   const found: Record<string, Stored> = {}
   for (const { spec } of tables) {
     const own = quoteLiteral(quoteTable((spec.options as PostgresExtract).table!))
-    const rows = await ask<{ what: string; is: string; rows: string; empty: string }>(
+    const rows = await ask<{ what: string; is: string; rows: string; empty: string; emptied: string }>(
       client,
       name,
       `WITH own AS (SELECT to_regclass(${own})::oid AS oid)
-       SELECT 'column ' || quote_ident(attname) AS what, attnum::text AS is, 'f' AS rows, 'f' AS empty
+       SELECT 'column ' || quote_ident(attname) AS what, attnum::text AS is, 'f' AS rows, 'f' AS empty, 'f' AS emptied
          FROM pg_attribute JOIN own ON attrelid = own.oid WHERE attnum > 0 AND NOT attisdropped
-       UNION ALL SELECT 'its file', c.oid || ':' || pg_relation_filenode(c.oid), 'f', 'f'
+       UNION ALL SELECT 'its file', c.oid || ':' || pg_relation_filenode(c.oid), 'f', 'f', 't'
          FROM pg_class c JOIN own USING (oid) WHERE c.relkind = 'r'
-       UNION ALL SELECT 'partition ' || p.relid::text, c.oid || ':' || coalesce(pg_relation_filenode(c.oid), 0), 't', (t.xmin = i.xmin)::text
+       UNION ALL SELECT 'partition ' || p.relid::text, c.oid || ':' || coalesce(pg_relation_filenode(c.oid), 0), 't', (t.xmin = i.xmin)::text, 'f'
          FROM own, pg_partition_tree(own.oid) p JOIN pg_class c ON c.oid = p.relid JOIN pg_type t ON t.oid = c.reltype
            JOIN pg_inherits i ON i.inhrelid = p.relid WHERE p.level > 0
-       UNION ALL SELECT 'attachment of partition ' || inhrelid::regclass, xmin::text, 'f', 'f'
+       UNION ALL SELECT 'attachment of partition ' || inhrelid::regclass, xmin::text, 'f', 'f', 'f'
          FROM pg_inherits WHERE inhrelid IN (SELECT p.relid FROM own, pg_partition_tree(own.oid) p WHERE p.level > 0)
-       UNION ALL SELECT DISTINCT 'label ' || e.oid || ' of type ' || e.enumtypid::regtype, e.enumlabel::text, 'f', 'f'
+       UNION ALL SELECT DISTINCT 'label ' || e.oid || ' of type ' || e.enumtypid::regtype, e.enumlabel::text, 'f', 'f', 'f'
          FROM own JOIN pg_attribute a ON a.attrelid = own.oid AND a.attnum > 0 JOIN pg_type t ON t.oid = a.atttypid
            JOIN pg_enum e ON e.enumtypid IN (t.oid, t.typelem, t.typbasetype)
-       UNION ALL SELECT 'its publication', p.oid || ':' || p.xmin || ':' || r.oid, 'f', 'f'
+       UNION ALL SELECT 'its publication', p.oid || ':' || p.xmin || ':' || r.oid, 'f', 'f', 'f'
          FROM own, pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = ${quoteLiteral(publication)} AND r.prrelid = own.oid`,
     )
     const isTrue = (text: string) => text.startsWith('t')
     found[spec.name] = Object.fromEntries(
-      rows.map(({ what, is, rows, empty }) => [
+      rows.map(({ what, is, rows, empty, emptied }) => [
         what,
         {
           is,
           ...(isTrue(rows) && { rows: true as const }),
           ...(isTrue(empty) && { empty: true as const }),
+          ...(isTrue(emptied) && { emptied: true as const }),
         },
       ]),
     )
