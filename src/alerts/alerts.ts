@@ -103,21 +103,24 @@ export class Alerts {
     const { alert, channels } = raised
     // A store that does not answer keeps nobody from being told.
     const unknown = channels.map(channel => ({ channel, times: 1, firstAt: alert.at, due: true }))
-    const { database, clock, log } = this.context
-    const counting = before ?? database.transaction(queries => countAlert(queries, raised))
-    const counted = before ?? (await this.inTime(counting as Promise<Counted[]>, 'cannot count an alert'))
+    const { database, log } = this.context
+    const counting = before
+      ? Promise.resolve(before)
+      : database.transaction(queries => countAlert(queries, raised))
+    const counted = await this.inTime(counting, 'cannot count an alert')
     const deliveries = await Promise.all((counted ?? unknown).map(each => this.sendCounted(raised, each)))
     // It may be counted yet, and would be sent again by whoever finds it on its way.
     if (!counted)
-      void Promise.resolve(counting)
-        .then(() =>
+      void counting.then(
+        () =>
           Promise.all(
             deliveries.map(({ channel, error }) =>
-              settleAlert(database, { key: raised.key, channel, alert, tries: 0 }, clock.now(), error),
+              this.settle({ key: raised.key, channel, alert, tries: 0 }, error),
             ),
           ),
-        )
-        .catch(() => {})
+        // Why has been logged.
+        () => {},
+      )
     const { title, kind, severity } = alert
     log.warn({ alert: kind, severity, title, deliveries }, subject(alert))
     return deliveries.filter(({ channel }) => channel !== LOG)
@@ -157,11 +160,16 @@ export class Alerts {
   private async sendClaimed(claim: SettledAlert): Promise<Delivery> {
     const { channel, alert } = claim
     const error = channel === LOG ? undefined : await this.attempt(channel, alert)
-    await this.inTime(
-      settleAlert(this.context.database, claim, this.context.clock.now(), error),
+    await this.settle(claim, error)
+    return { channel, state: error === undefined ? 'sent' : 'failed', ...(error !== undefined && { error }) }
+  }
+
+  private settle(claim: SettledAlert, error: string | undefined): Promise<void> {
+    const { database, clock } = this.context
+    return this.inTime(
+      settleAlert(database, claim, clock.now(), error),
       'cannot keep what became of an alert',
     )
-    return { channel, state: error === undefined ? 'sent' : 'failed', ...(error !== undefined && { error }) }
   }
 
   /** Sends to one channel; why it failed, where it did. */
