@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -223,6 +223,8 @@ test('a folder without jobs, and a job that cannot be used', async t => {
     bad: `{ cron: "0 25 * * *" }`,
     arrivals: `{ files: { from: drops, match: "in/*" } }`,
   })
+  // A link to itself can be read by nobody, not even by root.
+  symlinkSync('in', join(at.drops, 'in'))
   const none = await at.cli('serve', at.drops, '--port', '0')
   assert.deepEqual([none.code, /is no job's folder/.test(none.err)], [2, true])
   const { child, ask } = await at.serve()
@@ -236,10 +238,10 @@ test('a folder without jobs, and a job that cannot be used', async t => {
   }
   assert.deepEqual(ready, { status: 503, text: troubles.map(each => `${each}: see the log\n`).join('') })
   assert.match((await ask('/metrics')).text, /^nightfreight_service_troubles 2$/m)
-  assert.match(at.log(), /drops: in\/\*: ENOENT/)
+  assert.match(at.log(), /drops: in\/\*: ELOOP/)
   const alert = async () => (await latestAlerts(at.metadata.database, 1, 'arrivals'))[0]
   for (let n = 0; n < 100 && !(await alert()); n++) await delay(100)
-  assert.match((await alert())!.payload, /drops: in\/\*: ENOENT.*What arrives there starts no run/)
+  assert.match((await alert())!.payload, /drops: in\/\*: ELOOP.*What arrives there starts no run/)
   assert.match((await ask('/jobs')).text, /<td>cannot be used<\/td>/)
   child.kill('SIGTERM')
   assert.deepEqual(await once(child, 'exit'), [0, null])
