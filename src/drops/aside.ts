@@ -15,9 +15,10 @@ interface Asked {
   aside?: Aside[]
 }
 
-/** A file that another extract has moved away, and a glob that names the folder where it lies now. */
+/** A file that another extract has moved away, the name that it had, and a glob that names the folder where it lies now. */
 export interface Moved {
   aside: Aside
+  former: string
   glob: string
 }
 
@@ -35,7 +36,7 @@ export function movedBy(name: string, { files, take, aside = [] }: Asked): Moved
     const glob = files.find(file => matches(former, [file]))
     if (glob === undefined || files.some(file => matches(name, [file]) && !isBlind(file, folder, below)))
       continue
-    return { aside: each, glob: `${folder}/${byDay ? '*/' : ''}${glob}` }
+    return { aside: each, former, glob: `${folder}/${byDay ? '*/' : ''}${glob}` }
   }
   return undefined
 }

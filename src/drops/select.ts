@@ -45,6 +45,7 @@ export async function select(
   notes.push(...listing.notes)
   if (listing.files.length === 0) notes.push(nothingMatches(options, listing.names.size))
   const taken = byName(cursor)
+  notes.push(...movedNotes(listing.moved, taken))
   const found: Taken[] = []
   for (const entry of listing.files) {
     const fresh = options.take === 'all' ? describe(entry) : await ifNew(store, entry, taken.get(entry.name))
@@ -78,7 +79,7 @@ export function markerOf(marker: string, name: string): string {
   return marker.replaceAll('{name}', () => name)
 }
 
-/** The files that the globs match, markers left out; all names that a marker could have; and what was passed over. */
+/** The files that the globs match, markers left out; all names that a marker could have; what others moved aside; and what was passed over. */
 export async function listed(store: DropStore, where: string, options: DropOptions) {
   const { files, marker, on_bad_file } = options
   const found: Entry[] = []
@@ -121,7 +122,7 @@ export async function listed(store: DropStore, where: string, options: DropOptio
     notes.add(`${shown(name)} is a link to ${shown(leadsTo)}, and passed over: that is read itself`)
     return true
   }
-  return { files: own.filter(entry => !isAgain(entry)), names, notes: [...notes, ...movedNotes(moved)] }
+  return { files: own.filter(entry => !isAgain(entry)), names, moved, notes: [...notes] }
 }
 
 /** Whether options name a file, and it does not lie where their extract moves what it has taken. */
@@ -132,12 +133,18 @@ const isOwn = (name: string, { files, to }: DropOptions): boolean =>
 export const isNamed = (name: string, options: DropOptions): boolean =>
   isOwn(name, options) && movedBy(name, options) === undefined
 
-/** What is told of files that others have moved aside, a line a folder. */
-function movedNotes(moved: Moved[]): string[] {
-  const groups = Map.groupBy(moved, ({ aside }) => aside)
-  return [...groups].map(([{ folder, extract }, files]) => {
-    const [are, them] = files.length === 1 ? ['is', 'it'] : ['are', 'them']
-    return `${counted(files.length, 'file')} in ${shown(folder)}/ ${are} passed over: extract ${extract} moves ${them} there; to read ${them}, add to files: ${JSON.stringify(files[0]!.glob)}`
+/** What is told of files that others have moved aside before they were taken by the names that they had, a line a folder. */
+function movedNotes(moved: Moved[], taken: ReadonlyMap<string, unknown>): string[] {
+  return [...Map.groupBy(moved, ({ aside }) => aside)].flatMap(([{ folder, extract }, files]) => {
+    const unread = files.filter(({ former }) => !taken.has(former))
+    if (unread.length === 0) return []
+    const [are, them] = unread.length === 1 ? ['is', 'it'] : ['are', 'them']
+    const glob = JSON.stringify(unread[0]!.glob)
+    const line =
+      unread.length === files.length
+        ? `add to files: ${glob}`
+        : `put ${them} elsewhere: by ${glob} in files, what was read before it lay there is read again, too (${counted(files.length - unread.length, 'file')})`
+    return `${counted(unread.length, 'file')} in ${shown(folder)}/ ${are} passed over: extract ${extract} moves files there; to read ${them}, ${line}`
   })
 }
 
