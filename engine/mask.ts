@@ -30,13 +30,21 @@ const SINGLE = new RegExp(
   'gu',
 )
 const DOUBLE = new RegExp(String.raw`${NAME}(?<![\p{L}\p{N}.])"((?:\\.|[^"\\])+)"(?!\.)`, 'gu')
-/** Of Postgres: `Key (lower(email))=(…) already exists`, `conflicts with existing key (…)=(…)`, `Failing row contains (…)`. */
-const DETAIL =
-  /(Key \((?<columns>[^\n]*?)\)=\()([^\n]*?)(?=\) (?:already exists|is not present|is still referenced|is duplicated|conflicts))/g
-const EXISTING = /(existing key \((?<columns>[^\n]*?)\)=\()([^\n]*)(?=\))/g
+/**
+ * Of Postgres: `Key (lower(email))=(…) already exists`, `conflicts with existing key (…)=(…)`. A value ends where the words
+ * stand that are known to follow, else at the last bracket of the line, and before the next key.
+ */
+const COLUMNS = String.raw`(?<columns>(?:(?!\)=\()[^\n])*)`
+const KEY_VALUE = String.raw`(?:(?!\bkey \([^\n]*\)=\()[^\n])*`
+const FOLLOWS = String.raw`\) (?:already exists|is (?:not present|still referenced|referenced|duplicated)|conflicts)`
+const KEY = new RegExp(
+  String.raw`(\bkey \(${COLUMNS}\)=\()(${KEY_VALUE}?(?=${FOLLOWS})|${KEY_VALUE}(?=\))|[^\n]*)`,
+  'gi',
+)
 /** Of MySQL and MariaDB, which leave quotes within as they are. */
 const DUPLICATE = /(Duplicate entry )'([^\n]*?)'(?= for key )/g
-const WHOLE_ROW = /(Failing row contains \()[^\n]*/g
+/** `Failing row contains (…)`, `Partition key of the failing row contains (…) = (…)`. */
+const WHOLE_ROW = /(failing row contains \()[^\n]*/gi
 /** What may be a part of a value: the domain of an address, the first digits of a number. */
 const PART = new RegExp(String.raw`[\p{L}\p{N}][\p{L}\p{N}@.+_-]{${SHORT - 2},}[\p{L}\p{N}]`, 'gu')
 /** Numbers that DuckDB does not quote: `value 5200 can't be cast`, `Overflow in addition of INT32 (5200 + 1)`. */
@@ -152,8 +160,7 @@ export class Mask {
       named.test(columns) ? before + this.hash(values) : all
     return message
       .replace(WHOLE_ROW, '$1…)')
-      .replace(DETAIL, ofColumns)
-      .replace(EXISTING, ofColumns)
+      .replace(KEY, ofColumns)
       .replace(DUPLICATE, (all, before: string, value: string) =>
         isMasked(value) || this.isOwn(value) ? all : `${before}'${this.hash(value)}'`,
       )

@@ -12,7 +12,15 @@ const SAID = [
   'Key (id, COALESCE("name", \'none\'::text))=(7, VALUE) already exists.',
   'Key (email)=(VALUE) conflicts with existing key (email)=(VALUE).',
   'Key (email)=(VALUE) is not present in table "others".',
+  'Key (email)=(VALUE) conflicts with key (email)=(VALUE).',
+  'Key (email)=(VALUE) is referenced from table "others".',
+  'Key (email)=(VALUE).',
+  'key (email)=(VALUE)',
+  'DETAIL: key (email)=(VALUE) already exists (SQLSTATE 23505)',
+  'Key (id)=(5) is missing; Key (email)=(VALUE) already exists',
+  'Key (email)=(VALUE) already exists; Key (id)=(5) is missing',
   'Failing row contains (7, VALUE, null).',
+  'Partition key of the failing row contains (email) = (VALUE).',
   "Duplicate entry 'VALUE' for key 'people.email'",
   'email: "VALUE" is not a whole number',
 ]
@@ -36,6 +44,8 @@ test('what a server says of a sensitive value does not show it', () => {
 test('what is not sensitive is shown as it was said', () => {
   for (const said of [
     'Key (id)=(7) already exists.',
+    'Key (id)=(7) is missing.',
+    'Partition key of the table',
     'Key (lower(city))=(bonn) conflicts with existing key (lower(city))=(bonn).',
     'column "email" does not exist',
   ])
