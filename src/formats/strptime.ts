@@ -15,12 +15,27 @@ export const hasOffset = (format: string) => hasLetter(format, 'zZ')
 /** Whether texts of a notation say their offset: by a letter for it, or by a word for UTC at their end. */
 export const saysOffset = (format: string) => hasOffset(format) || /(Z|UTC|GMT|[+-]00(:?00)?)$/.test(format)
 
-/** A pattern of texts whose `%n` has more than microseconds; undefined for a notation without. */
+/**
+ * A pattern of texts whose `%n` has more than microseconds; undefined for a notation without. It holds where the sign before
+ * those digits stands, or nine of them, and what follows them up to the next letter.
+ */
 export function nanosPattern(format: string): string | undefined {
-  let before = ''
-  for (const { letter, sign } of piecesOf(format)) {
-    if (letter === 'n') return String.raw`${before}\d{6}\d{0,2}[1-9]`
-    before = sign === undefined || /\d/.test(sign) ? '' : sign.replace(/[!-/:-@[-`{-~]/, String.raw`\$&`)
-  }
-  return undefined
+  const pieces = piecesOf(format)
+  const at = pieces.findIndex(({ letter }) => letter === 'n')
+  if (at < 0) return undefined
+  const before = pieces[at - 1]?.sign
+  const digits =
+    before === undefined || /\d/.test(before)
+      ? String.raw`\d{6}(?:[1-9]\d\d|\d[1-9]\d|\d\d[1-9])`
+      : String.raw`${escaped(before)}\d{6}\d{0,2}[1-9]0*`
+  const behind = pieces.slice(at + 1)
+  const next = behind.findIndex(({ letter }) => letter !== undefined)
+  const signs = behind.slice(0, next < 0 ? undefined : next).map(({ sign }) => escaped(sign!))
+  return `${digits}${signs.join('')}${next < 0 ? '$' : (OFFSETS[behind[next]!.letter!] ?? '')}`
 }
+
+/** How texts of an offset begin, by their letter. */
+const OFFSETS: Record<string, string> = { z: String.raw`\s*[Zz+-]`, Z: String.raw`\s*[A-Za-z]` }
+
+const escaped = (sign: string) =>
+  /\s/.test(sign) ? String.raw`\s*` : sign.replace(/[!-/:-@[-`{-~]/, String.raw`\$&`)

@@ -230,6 +230,8 @@ test('of a format what its type does not hold is refused, or told of offsets: ti
   const days = { date_format: '%Y-%m-%d %H:%M', schema: { at: 'DATE' } }
   const zonedNanos = (at: string) => ({ timestamp_format: '%Y-%m-%d %H:%M:%S.%n %z', schema: { at } })
   const nanos = { timestamp_format: '%Y-%m-%d %H:%M:%S.%n', schema: { at: 'TIMESTAMP' } }
+  const glued = { timestamp_format: '%Y%m%d%H%M%S%n%z', schema: { at: 'TIMESTAMPTZ' } }
+  const spaced = { timestamp_format: 'ID %Y%m%d %H%M%S %n %z', schema: { at: 'TIMESTAMPTZ' } }
   for (const [text, options, value] of [
     ['2026-01-31 00:00', days, '2026-01-31'],
     ['2026-01-31 10:30', days, undefined],
@@ -245,6 +247,10 @@ test('of a format what its type does not hold is refused, or told of offsets: ti
     ['2026-01-31 10:30:00.1234560 +0200', zonedNanos('TIMESTAMPTZ'), '2026-01-31 08:30:00.123456+00'],
     ['2026-01-31 10:30:00.123456001 +0200', zonedNanos('TIMESTAMP'), undefined],
     ['2026-01-31 10:30:00.1234567 +0200', zonedNanos('TIMESTAMP'), undefined],
+    ['20260131101500123456000+0000', glued, '2026-01-31 10:15:00.123456+00'],
+    ['20260131101500123456700+0000', glued, undefined],
+    ['ID 20260131 101500 123456000 +0000', spaced, '2026-01-31 10:15:00.123456+00'],
+    ['ID 20260131 101500 123456001 +0000', spaced, undefined],
   ] as const) {
     const found = read({ 'a.csv': `at\n${text}\n` }, options)
     if (value !== undefined) assert.deepEqual((await found).rows, [[value]], text)
