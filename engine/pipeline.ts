@@ -14,7 +14,7 @@ import { keptParts } from './load/keptParts.ts'
 import { load, type PointsOf } from './load/load.ts'
 import { checkSql } from './plan/checkSql.ts'
 import type { PlannedRead } from './plan/plan.ts'
-import { prepare, probe } from './plan/prepare.ts'
+import { lastRuns, prepare, probe } from './plan/prepare.ts'
 import type { Accounts } from './quality/accounts.ts'
 import { gate, type QualitySummary, summary } from './quality/gate.ts'
 import { withinLimits } from './quality/limits.ts'
@@ -96,14 +96,14 @@ async function change(
   for (const { table, from } of spec.loads) outcome.feeds[table] = extractsOf(from, models)
   await probe(context)
 
-  const { plan, lastRun: last, lost = [] } = await prepare(context, models)
-  const lastRun = new Map(last)
+  const { plan, lastRun: planned, lost = [] } = await prepare(context, models)
   outcome.reads = plan.reads
   for (const { extract, error } of lost) failures.lose([extract], errorFrom(error) as EngineError)
   await checkSql(context, graph, plan.reads)
 
-  ahead?.plan(plan.reads, lastRun)
-  const kept = { keptParts: keptParts(context, plan.reads, models, lastRun) }
+  const known = new Map(planned)
+  ahead?.plan(plan.reads, known)
+  const kept = { keptParts: keptParts(context, plan.reads, models, known) }
   const reading = ahead ? { ...context, ...kept, onParts: ahead.read } : context
   outcome.extracted = await extract(reading, plan, failures)
   await ahead?.settle()
@@ -124,6 +124,9 @@ async function change(
   outcome.tables = [...judged, ...sets]
   const setChecks = await runSetChecks(context, graph, reads, failures)
 
+  // Another run of the job may have loaded since the plan.
+  await context.turn?.()
+  const lastRun = new Map(await lastRuns(context))
   outcome.changes = await diff(context, sets, lastRun, lookAt(plan), failures, models, reads)
   outcome.tables = [...judged, ...(await withFound(context, sets, outcome.changes))]
   const found = [...outcome.tables.flatMap(table => table.checks), ...setChecks]

@@ -135,6 +135,11 @@ export interface LoadCommit {
   /** All tables that the job loads into the target, in whatever commit. */
   tables: string[]
   syncPoints: SyncPoint[]
+  /**
+   * The run whose data the target held when the change sets were worked out, null where there was none: the commit fails with
+   * TARGET_CHANGED where it is another by now. Absent from what earlier versions compared.
+   */
+  base?: string | null
 }
 
 /** A load whose change set was staged. */

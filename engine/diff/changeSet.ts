@@ -23,6 +23,8 @@ export interface Changes {
    * True where the last state is not known (a first load, lost staging, other columns) or rows have no key: then `upserts` holds every row, and only the target can say which of its own are gone.
    */
   whole: boolean
+  /** The run whose data the target held, null where there was none. Absent from what earlier versions compared. */
+  base?: string | null
   /** Why every row is compared with the target itself, where an earlier load is known: for people. */
   reason?: string
   /** The target's table as it was found before the comparison; undefined where there was none. */

@@ -107,7 +107,8 @@ async function diffLoad(
       guard(`${load.to}.${load.table}`, changes)
       if (changes.reason) progress.note(`${load.to}.${load.table}: all rows are loaded: ${changes.reason}`)
       progress.finished(task, noteOf(changes, superseded))
-      return { ...changes, counts: { ...changes.counts, superseded }, ...(found && { found }) }
+      const counts = { ...changes.counts, superseded }
+      return { ...changes, base: lastRun ?? null, counts, ...(found && { found }) }
     }
     found = await quarantine(context, task, judged, [bad], checks, set.findings)
     set = { ...set, findings: found!.findings, sideFiles: found!.sideFiles }

@@ -214,7 +214,17 @@ async function loadBatches(
       refuseDiffering(verifications)
     }
     const tables = spec.loads.filter(({ to }) => to === loads[0]?.to).map(({ table }) => table)
-    const commits = { loadId, job: spec.job, run, runAt, loads, tables, syncPoints }
+    const { base } = shares[0]?.change ?? {}
+    const commits = {
+      loadId,
+      job: spec.job,
+      run,
+      runAt,
+      loads,
+      tables,
+      syncPoints,
+      ...(base !== undefined && { base }),
+    }
     const result = await commit(target, commits, check, signal)
     return { ...result, verifications: result.repeated ? verifiedEarlier(shares) : verifications }
   } finally {

@@ -1,4 +1,5 @@
-import type { SyncPoint } from '../contracts/load.ts'
+import type { LoadCommit, SyncPoint } from '../contracts/load.ts'
+import { EngineError } from '../errors.ts'
 
 /** The extract of the sync point that a run leaves with each of its batches: no extract has an empty name. */
 export const BEGUN = ''
@@ -12,5 +13,35 @@ export function lastRunOf(points: SyncPoint[], own?: string): string | undefined
   const runs = points.filter(({ extract }) => extract !== BEGUN).map(({ run }) => run)
   const last = runs.sort().at(-1)
   const begun = points.find(({ extract }) => extract === BEGUN)?.run
-  return begun === undefined || begun === own || begun <= (last ?? '') ? last : `${begun} (in part)`
+  return begun === undefined || begun === own || begun <= (last ?? '') ? last : `${begun}${IN_PART}`
 }
+
+const IN_PART = ' (in part)'
+
+/**
+ * How a target, by its sync points, has moved since `run` compared its rows with what run `base` left there; undefined where it has
+ * not. Batches of its own that it has committed since hide the part that another had left.
+ */
+export function movedSince(base: string | null, points: SyncPoint[], run: string): string | undefined {
+  const holds = lastRunOf(points, run) ?? null
+  const hidden = base?.endsWith(IN_PART) && points.some(point => point.extract === BEGUN && point.run === run)
+  if (holds === base || hidden) return undefined
+  return `it was compared as ${base === null ? 'never loaded' : `run ${base} left it`}, and ${
+    holds === null ? 'knows of no load now' : `run ${holds} has loaded it since`
+  }`
+}
+
+/** Fails with TARGET_CHANGED where a target holds another run's data than a commit's rows were compared with. */
+export function refuseMoved(points: SyncPoint[], { base, job, run }: LoadCommit, target: string): void {
+  const moved = base === undefined ? undefined : movedSince(base, points, run)
+  if (moved === undefined) return
+  throw new EngineError('TARGET_CHANGED', `${target}: ${moved}`, {
+    hint: isEarlier(lastRunOf(points, run), run)
+      ? `Nothing was loaded. Compare again what it has read: nightfreight resume ${run}`
+      : `Nothing was loaded. Run ${job} anew, with --fresh.`,
+  })
+}
+
+/** Whether a run began before another: what it left there can be compared with. */
+export const isEarlier = (holds: string | undefined, run: string): boolean =>
+  holds !== undefined && holds < run

@@ -14,7 +14,10 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
   'schedule.timezone': ['The zone of those times.', 'Europe/Berlin'],
   'schedule.start': ['No interval before it is planned.', '"2026-01-31"'],
   'schedule.catchup': ['Whether intervals that were missed are run, one by one.', 'true'],
-  'schedule.max_active_runs': ['How many intervals may run at once.', '1'],
+  'schedule.max_active_runs': [
+    'How many intervals may run at once. They load one after another, in the order in which their runs began.',
+    '1',
+  ],
   'schedule.depends_on_past': ['Whether an interval waits until the one before it has succeeded.', 'true'],
   'schedule.after': ['Jobs whose interval must have been loaded.', '[customers]'],
   'schedule.files': ['Runs when files have arrived.', '{ from: drop, match: "*.csv" }'],

@@ -19,11 +19,13 @@ import { fenced, LEASE_TIME, Leases } from './leases.ts'
 import { MIGRATIONS } from './migrations/index.ts'
 import { Pauses } from './pauses.ts'
 import { type EndDetails, endDetails, noteDetails, type RunDetails } from './runDetails.ts'
+import { idAfter } from './runId.ts'
 import {
   activeRuns,
   findRun,
   insertRun,
   isDone,
+  lastRunId,
   latestRuns,
   type NewRun,
   type RunRecord,
@@ -97,11 +99,13 @@ export class Metadata {
 
   /**
    * Starts a run under a lease. Fails with RUN_CONFLICT while `maxActive` runs of the job, or one of its data
-   * interval, are active; with FENCED when the run is for an interval that somebody else has taken since the claim.
+   * interval, are active; with FENCED when the run is for an interval that somebody else has taken since the claim. Its id
+   * becomes one that sorts after those of the job's earlier runs.
    */
-  startRun(run: NewRun, maxActive = 1, claim?: Claim): Promise<RunRecord> {
+  startRun(given: NewRun, maxActive = 1, claim?: Claim): Promise<RunRecord> {
     return this.database.transaction(async queries => {
-      await this.refuseConflict(queries, run, maxActive)
+      await this.refuseConflict(queries, given, maxActive)
+      const run = { ...given, run: idAfter(await lastRunId(queries, given.job), given.run) }
       if (claim) await joinInterval(queries, claim, run.run, this.now())
       const lease = await new Leases(queries, this.clock).acquire(
         runLease(run.run),

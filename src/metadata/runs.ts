@@ -66,6 +66,15 @@ export function activeRuns(queries: Queries, job: string): Promise<RunRecord[]> 
   })
 }
 
+/** The id of a job's run that sorts last. */
+export async function lastRunId(queries: Queries, job: string): Promise<string | undefined> {
+  const [found] = await queries.all<{ last: string | null }>(
+    `SELECT max(run) AS last FROM runs WHERE job = :job`,
+    { job },
+  )
+  return found?.last ?? undefined
+}
+
 /** Runs of a job that have ended, are loaded, and whose archive failed; oldest first. */
 export function unarchivedRuns(queries: Queries, job: string): Promise<RunRecord[]> {
   return queries.all(

@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto'
 import { EngineError } from '../../engine/errors.ts'
 import type { Mask } from '../../engine/mask.ts'
 import { loadJob } from '../config/load.ts'
 import type { Metadata } from '../metadata/metadata.ts'
+import { runId } from '../metadata/runId.ts'
 import { isDone, type RunRecord } from '../metadata/runs.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { isAlive, isRunning, ownName } from '../util/owner.ts'
@@ -43,9 +43,14 @@ export async function readJob(options: RunOptions, production?: ProductionRun): 
     const job = jobNameOf(folder)
     // One that was to be continued stands in the history already.
     if (!interval && !options.resume && !(await metadata.activeRun(job))) {
-      const run = runId(clock.now())
       const runAt = clock.now().toISOString()
-      const { fence } = await metadata.startRun({ run, job, run_at: runAt, spec_hash: '', owner: ownName() })
+      const { run, fence } = await metadata.startRun({
+        run: runId(clock.now()),
+        job,
+        run_at: runAt,
+        spec_hash: '',
+        owner: ownName(),
+      })
       const nothing = { records: 0, seconds: 0, syncPoints: [] }
       await metadata.endRun({ run, fence, job, status: 'FAILED', runAt, error, ...nothing })
     }
@@ -123,10 +128,9 @@ export async function begin(options: RunOptions, spec: JobSpec): Promise<Begun> 
     if (stopped) return stopped
   }
   const now = clock.now()
-  const run = runId(now)
   const record: RunRecord = await metadata.startRun(
     {
-      run,
+      run: runId(now),
       job: spec.job,
       run_at: interval?.end ?? (runAt ?? now).toISOString(),
       spec_hash: spec.hash,
@@ -259,10 +263,4 @@ async function reopen({ metadata }: RunOptions, plan: string, spec: JobSpec): Pr
   if (!reopened) return refuse('another process has just taken it', again)
   // Its load may have begun.
   return { record: reopened, resumed: record.goal === 'load' }
-}
-
-// Sorts by time, to the millisecond: a target's last run is the one that sorts last. The random end keeps two machines apart.
-export function runId(now: Date, ending = randomBytes(3).toString('hex')): string {
-  const stamp = now.toISOString().replace(/[-:.]/g, '').slice(0, 18)
-  return `${stamp}-${ending}`
 }

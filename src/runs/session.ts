@@ -26,6 +26,7 @@ import { checkResources } from './resources.ts'
 import { takeSlots } from './slots.ts'
 import { stagedJobs } from './stagedJob.ts'
 import { openStaging } from './staging.ts'
+import { waitForTurn } from './turn.ts'
 
 /** Everything that a run works with, open. */
 export type JobContext = RunContext & { spec: JobSpec }
@@ -88,6 +89,14 @@ export async function openSession(
       const pools = extracts.flatMap(name => ownValue(spec.pools, name) ?? [])
       return takeSlots(metadata, pools, progress.note, AbortSignal.any([signal, stop]))
     },
+    ...((spec.schedule?.maxActiveRuns ?? 1) > 1 && {
+      turn: () =>
+        waitForTurn(
+          { metadata, now: () => clock.now(), note: progress.note },
+          record,
+          AbortSignal.any([signal, stop]),
+        ),
+    }),
     corrections: async table => {
       const own = await correctionsOf(metadata, spec.job, table)
       const given = (await production?.corrections(spec.job, table)) ?? []

@@ -74,7 +74,13 @@ test('files that were moved before they were read by their former name are told,
       ...dropOptions.parse({ files: '**/*.csv' }),
       aside: [{ folder: 'done', extract: 'moving', byDay: false }],
     }
-    const { files, notes } = await select(new LocalStore({ name: 'drop', folder }), 'drop', options, cursor, '')
+    const { files, notes } = await select(
+      new LocalStore({ name: 'drop', folder }),
+      'drop',
+      options,
+      cursor,
+      '',
+    )
     assert.deepEqual(files, [])
     return notes.filter(note => note.includes('passed over'))
   }

@@ -14,6 +14,7 @@ import type { TableSchema } from '../../../engine/contracts/source.ts'
 import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
 import type { Verifier } from '../../../engine/contracts/verification.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { refuseMoved } from '../../../engine/plan/commitOwner.ts'
 import { Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { parquetSql } from '../../../engine/sql/files.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
@@ -136,13 +137,16 @@ export class DuckdbTarget implements Target {
   }
 
   async commit(
-    { loadId, job, run, runAt, loads, syncPoints }: LoadCommit,
+    commit: LoadCommit,
     signal: AbortSignal,
     check?: (counts: LoadCounts[]) => Promise<void>,
   ): Promise<CommitResult> {
+    const { loadId, job, run, runAt, loads, syncPoints } = commit
     const duck = await this.open()
     const earlier = await this.committed(loadId)
     if (earlier) return earlier
+    // Nobody else can open the file meanwhile.
+    refuseMoved(await this.syncPoints(job), commit, this.name)
     await duck.run('BEGIN TRANSACTION')
     const release = duck.interruptOn(signal)
     try {

@@ -15,6 +15,7 @@ import type { ZstdFormat } from '../../../engine/contracts/staging.ts'
 import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { ownValue } from '../../../engine/ownValue.ts'
+import { refuseMoved } from '../../../engine/plan/commitOwner.ts'
 import { Duck } from '../../../engine/sql/duckdb.ts'
 import type { FileStore } from '../../stores/store.ts'
 import { changesOf } from '../sql/obstacles.ts'
@@ -160,6 +161,7 @@ export class LakeTarget implements Target {
           await this.publish(newest!)
           return earlier
         }
+        refuseMoved(ownValue(newest?.syncPoints, commit.job) ?? [], commit, this.name)
         asked = false
         const under = { commit, newest, now: new Date(), prepared, made }
         await withMemory(this.memory, memory => this.prepare(under, memory, signal))

@@ -11,6 +11,7 @@ import { goneRows } from '../../../engine/contracts/semantics.ts'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
 import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { refuseMoved } from '../../../engine/plan/commitOwner.ts'
 import { counted } from '../../../engine/plural.ts'
 import { changeError, changesOf, checkChanges } from '../sql/obstacles.ts'
 import { keyedByTable, refuseTwice } from '../sql/ownKey.ts'
@@ -105,10 +106,7 @@ export class MysqlTarget implements Target {
   async syncPoints(job: string, signal: AbortSignal): Promise<SyncPoint[]> {
     await this.enter(signal)
     if (!(await targetTable(this.session, 'nightfreight_sync_points'))) return []
-    return this.session.rows<SyncPoint>(
-      `SELECT extract, value, run FROM nightfreight_sync_points WHERE job = ${literal(job)} ORDER BY extract`,
-      signal,
-    )
+    return this.session.rows<SyncPoint>(pointsSql(job), signal)
   }
 
   async committed(loadId: string, signal: AbortSignal): Promise<CommitResult | undefined> {
@@ -285,6 +283,7 @@ export class MysqlTarget implements Target {
       if (isDuplicate(error)) return undefined
       throw error
     }
+    refuseMoved(await ask<SyncPoint>(session, `${pointsSql(job)} FOR UPDATE`, signal), commit, this.name)
     const [time] = await ask(session, 'SELECT CAST(UTC_TIMESTAMP(6) AS CHAR) AS now', signal)
     const existing = new Set((await stagingTables(this.session)).map(({ table }) => table))
     const tables = new Map<StagedLoad, LoadTables>()
@@ -390,3 +389,6 @@ export class MysqlTarget implements Target {
 
 /** A column of a foreign key, by either table. */
 const BOUND = [1832, 1833]
+
+const pointsSql = (job: string) =>
+  `SELECT extract, value, run FROM nightfreight_sync_points WHERE job = ${literal(job)} ORDER BY extract`

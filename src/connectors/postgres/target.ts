@@ -12,6 +12,7 @@ import type {
 } from '../../../engine/contracts/load.ts'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
 import type { PassingRows, TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
+import { refuseMoved } from '../../../engine/plan/commitOwner.ts'
 import { counted } from '../../../engine/plural.ts'
 import { applyLoad, type Executor } from '../sql/apply.ts'
 import { type LoadTables, staged } from '../sql/dialect.ts'
@@ -249,7 +250,8 @@ export class PostgresTarget implements Target {
     )
     if (fresh.count === 0) return undefined
     const tables = loads.map(({ table }) => table)
-    await lockTables(this.session, tables, signal)
+    await lockTables(this.session, tables, job, signal)
+    refuseMoved(await this.syncPoints(job, signal), commit, this.name)
     const columns = await columnsOfTables(this.session, tables)
     const changing = this.touched(commit)
     const untouched = loads.filter(load => !changing.includes(load))
