@@ -148,10 +148,12 @@ function putRemembered(
   const ours = remembered.filter(each => isOfGlob(each, pattern, yaml))
   return ours.map(({ name, key, catalog }) => {
     const table = catalog ?? calledTable(name)
-    if (!Object.hasOwn(extract, name)) {
-      extract[name] = { ...keys, key }
-      document.derive(['extract', name], ['extract', pattern])
+    const own = ownValue(extract, name)
+    if (own) {
+      return { pattern, table, ...underOwnName(name, own.key ?? key) }
     }
+    extract[name] = { ...keys, key }
+    document.derive(['extract', name], ['extract', pattern])
     return { pattern, extract: name, table, target: catalog?.target ?? name, key }
   })
 }

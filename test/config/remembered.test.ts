@@ -122,6 +122,18 @@ test('a view is of the glob that names it in full, and left out where it is name
   assert.deepEqual((await expanded(one, read)).loads, ['raw.s_bills bills', 'raw.s_v_people v_people'])
 })
 
+test('a table of two globs is loaded by the second under the name that models have for it', async () => {
+  const two = jobOf(
+    ['"sales.*": { from: shop }', '"sales.o*": { from: shop, sensitive: [email] }'],
+    ['"raw.*": { to: dw, from: "sales.*" }', '"raw2.*": { to: dw, from: "sales.o*", mode: merge }'],
+  )
+  const odd = { ...table('sales', 'odd-name'), name: 'odd_name' }
+  assert.deepEqual(await expanded(two, [odd]), {
+    extracts: ['odd_name'],
+    loads: ['raw.odd-name odd_name', 'raw2.odd_name odd_name'],
+  })
+})
+
 const ONE = JOB.replace('  "sales.*": { from: shop }\n', '').replace(
   '  "raw.s_*": { to: dw, from: "sales.*" }\n',
   '',

@@ -348,12 +348,14 @@ environments: { dev: { targets: { dw: "${personal.url}" } } }
 extract:
   "sales.*": { from: shop }
   "crm.*": { from: shop, sensitive: [email] }
+  "sales.o*": { from: shop }
   "crm.v_*": { from: shop, tables: [v_people], key: id, sensitive: [email] }
   "sale?.*": { from: other, sensitive: [email] }
   people: { from: shop, table: crm.people }
 ${extract}load:
   "raw.s_*": { to: dw, from: "sales.*" }
   "raw.c_*": { to: dw, from: "crm.*" }
+  "raw.o_*": { to: dw, from: "sales.o*" }
   "raw.v_*": { to: dw, from: "crm.v_*" }
   "raw.b_*": { to: dw, from: "sale?.*" }
 resources: { threads: 1 }
@@ -367,12 +369,12 @@ resources: { threads: 1 }
     database.query("SELECT tablename FROM pg_tables WHERE schemaname = 'raw' ORDER BY 1")
   assert.deepEqual(
     (await tables(personal)).map(({ tablename }) => tablename),
-    ['b_clients', 'c_people', 'c_visits', 's_bills', 's_odd-name', 'v_v_people'],
+    ['b_clients', 'c_people', 'c_visits', 'o_odd_name', 's_bills', 's_odd-name', 'v_v_people'],
   )
   assert.deepEqual(await tables(personal), await tables(warehouse))
   for (const env of [[], ['--env', 'dev']]) {
     const { loads } = JSON.parse((await job.cli('verify', job.folder, ...env, '--json')).out)
-    assert.equal(loads.length, 6)
+    assert.equal(loads.length, 7)
     for (const name of ['visits', 'v_people', 'clients']) {
       const shown = await job.cli('show', job.folder, name, ...env)
       assert.match(shown.out, /1 row/)
