@@ -65,7 +65,11 @@ export async function expandWildcards(
     )
   const listed = isAsked ? found.map(each => each.extract).filter(name => !Object.hasOwn(named, name)) : []
   const own = Object.keys(named).map(name => underOwnName(name, extract[name]!.key))
-  const load = expandLoads(document, yaml, own, found)
+  const isUntold = (name: string) =>
+    !isAsked &&
+    extract[name]!.key === undefined &&
+    patterns.some(pattern => yaml.extract[pattern]!.from === extract[name]!.from)
+  const load = expandLoads(document, yaml, own, found, isUntold)
   const catalog = Object.fromEntries(
     found.toReversed().map(({ pattern, extract, table: { name, bare, schema, isView }, target }) => {
       const { from } = yaml.extract[pattern] as { from: string }
@@ -150,7 +154,8 @@ function putRemembered(
     const table = catalog ?? calledTable(name)
     const own = ownValue(extract, name)
     if (own) {
-      return { pattern, table, ...underOwnName(name, own.key ?? key) }
+      if (own.key === undefined && key.length > 0) extract[name] = { ...own, key }
+      return { pattern, table, ...underOwnName(name, extract[name]!.key) }
     }
     extract[name] = { ...keys, key }
     document.derive(['extract', name], ['extract', pattern])
@@ -226,12 +231,16 @@ function chosen(
   return listed.filter(table => isWanted(table, pattern, wanted))
 }
 
-/** `found`: what globs of extracts stand for; `named`: the extracts that have names of their own. */
+/**
+ * `found`: what globs of extracts stand for; `named`: the extracts that have names of their own; `isUntold`: whether a source that
+ * was not asked tells the key of one, whose load is left out where it needs a key.
+ */
 function expandLoads(
   document: Document,
   yaml: JobYaml,
   named: Omit<Found, 'pattern' | 'table'>[],
   found: Found[],
+  isUntold: (extract: string) => boolean,
 ): JobYaml['load'] {
   const load: JobYaml['load'] = {}
   const patterns = Object.entries(yaml.load).filter(
@@ -256,15 +265,17 @@ function expandLoads(
         [...path, 'from'],
         `load.${pattern}.from: no extract "${each.from}"${didYouMean(each.from, Object.keys(yaml.extract).filter(isWildcard)) || '; expected a glob of extracts, such as "*"'}`,
       )
-    const keyless = loaded.filter(({ key }) => key.length === 0 && each.key.length === 0)
-    if (keyless.length > 0 && each.mode !== 'replace')
+    const isKeyless = ({ key }: { key: string[] }) =>
+      each.mode !== 'replace' && key.length === 0 && each.key.length === 0
+    const keyless = loaded.filter(one => isKeyless(one) && !isUntold(one.extract))
+    if (keyless.length > 0)
       document.problem(
         [...path, 'mode'],
         `load.${pattern}: mode ${each.mode} needs a key, and ${keyless.map(({ extract }) => extract).join(', ')} ${keyless.length === 1 ? 'has' : 'have'} none: give mode: replace, exclude them, or name their key: in extract`,
         'key',
       )
     else
-      for (const { extract, target, key } of loaded) {
+      for (const { extract, target, key } of loaded.filter(one => !isKeyless(one))) {
         const table = pattern.replace('*', () => target)
         if (Object.hasOwn(load, table)) continue
         load[table] = { ...each, from: extract, key: each.key.length > 0 ? each.key : key }

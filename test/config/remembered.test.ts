@@ -134,6 +134,20 @@ test('a table of two globs is loaded by the second under the name that models ha
   })
 })
 
+test('an extract that has a name of its own has the key by which it was read', async () => {
+  const merged = jobOf(
+    ['"*": { from: shop }', 'people: { from: shop, table: crm.people }'],
+    ['"raw.*": { to: dw, from: "*", mode: merge }'],
+  )
+  assert.deepEqual((await expanded(merged, KNOWN)).loads, [
+    'raw.bills bills',
+    'raw.visits visits',
+    'raw.people people',
+  ])
+  // Nobody has asked the source for it.
+  assert.deepEqual(loadsOf((await loadJob(folder, {})).loads), [])
+})
+
 const ONE = JOB.replace('  "sales.*": { from: shop }\n', '').replace(
   '  "raw.s_*": { to: dw, from: "sales.*" }\n',
   '',
