@@ -46,7 +46,9 @@ export interface ListedTable {
 }
 
 /** A table that a glob of a job stands for, as its source's catalogue has it. */
-export interface CatalogTable extends Pick<ListedTable, 'name' | 'bare' | 'schema'> {
+export interface CatalogTable extends Pick<ListedTable, 'name' | 'bare' | 'schema' | 'isView'> {
+  /** Its connection. */
+  from: string
   /** Its name in a load of many tables. */
   target: string
 }

@@ -31,7 +31,8 @@ export interface Plan {
 
 export interface PlannedRead extends Read {
   from: string
-  catalog?: CatalogTable
+  /** Null where no glob stands for it; absent in plans of earlier versions. */
+  catalog?: CatalogTable | null
   /** True where the source itself guarantees that `key` is unique. */
   unique: boolean
   incremental?: Pick<NonNullable<ExtractSpec['incremental']>, 'column' | 'findDeletes' | 'nulls' | 'future'>
@@ -169,7 +170,7 @@ export function planRead(facts: ReadFacts): PlannedRead {
     unique,
     options: spec.options,
     limits,
-    ...(spec.catalog && { catalog: spec.catalog }),
+    catalog: spec.catalog ?? null,
     ...(spec.sensitive && { sensitive: spec.sensitive }),
     ...(schema.structure && { structure: schema.structure }),
     rows: schema.rows,

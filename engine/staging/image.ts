@@ -64,7 +64,8 @@ export interface StagedSchema {
   /** Names of those that the source no longer had. */
   absent: string[]
   key: string[]
-  catalog?: CatalogTable
+  /** Null where no glob stood for it; not known of runs of earlier versions. */
+  catalog?: CatalogTable | null
   /** The incremental column. */
   watermark?: string
   /** None: for the manifest's own check. */

@@ -77,13 +77,20 @@ export async function loadJob(
   }
   const asked = environment === undefined ? (signal ?? []) : known
   const yaml = await expandWildcards(document, named, connections, asked)
-  if (environment !== undefined && known.length > 0)
-    for (const pattern of yaml.empty)
-      document.problem(
-        ['extract', pattern],
-        `extract.${pattern}: no run of production has read a table of it: run the job once without --env`,
-        'key',
+  const refuse = (pattern: string, why: string) =>
+    document.problem(
+      ['extract', pattern],
+      `extract.${pattern}: ${why}: run the job once without --env`,
+      'key',
+    )
+  if (environment !== undefined && known.length > 0) {
+    for (const pattern of yaml.empty) refuse(pattern, 'no run of production has read a table of it')
+    for (const pattern of yaml.unclear)
+      refuse(
+        pattern,
+        'the last run of production is of an earlier version, which did not keep what it stands for',
       )
+  }
   const { extracts, pools } = readExtracts(document, yaml, connections)
   const files = await withDeclared(document, yaml, found, folder)
   if (environment !== undefined) {

@@ -6,8 +6,11 @@ const onePart = (text: string) => `_${text.replaceAll('/', '\u{e000}')}`
 
 const matches = (name: string, glob: string) => matchesGlob(onePart(name), onePart(glob))
 
+/** What a table is known by. */
+export type TableName = Pick<ListedTable, 'name' | 'bare' | 'schema' | 'isView'>
+
 /** Whether one of these globs is a table's name: `orders`, `sales.orders`. A view has to be named in full. */
-export const isNamed = (globs: readonly string[], { name, bare, schema, isView }: ListedTable): boolean =>
+export const isNamed = (globs: readonly string[], { name, bare, schema, isView }: TableName): boolean =>
   globs.some(glob =>
     [bare, name, `${schema}.${bare}`].some(each => each === glob || (!isView && matches(each, glob))),
   )

@@ -7,7 +7,7 @@ import { ownValue } from '../../engine/ownValue.ts'
 import type { JobConnection } from '../spec/job.ts'
 import type { Document } from './document.ts'
 import { type JobYaml, names } from './schema.ts'
-import { isNamed, isWildcard, nameTables } from './tableNames.ts'
+import { isNamed, isWildcard, nameTables, type TableName } from './tableNames.ts'
 import { validate } from './validate.ts'
 
 /** Keys of an extract of many tables, beside those that each of them gets. */
@@ -19,15 +19,14 @@ const wildcardExtract = z.object({ from: z.string(), key: names.default([]), ...
 interface Found {
   pattern: string
   extract: string
-  table: Pick<ListedTable, 'name' | 'bare' | 'schema'>
+  table: TableName
   target: string
   key: string[]
 }
 
-/** An extract that an earlier run has read; `from` where that is known. */
+/** An extract that an earlier run has read. `catalog`: null where no glob stood for it. */
 export interface RememberedExtract extends Pick<ExtractSpec, 'name' | 'key'> {
-  from?: string
-  catalog: CatalogTable | undefined
+  catalog: CatalogTable | null | undefined
 }
 
 /** A job whose globs have been expanded. */
@@ -38,6 +37,8 @@ export type Expanded = JobYaml & {
   catalog: Record<string, CatalogTable>
   /** Globs that stand for no table. */
   empty: string[]
+  /** Globs of which runs of an earlier version alone are known, which do not tell all that they stand for. */
+  unclear: string[]
 }
 
 /**
@@ -64,14 +65,24 @@ export async function expandWildcards(
     )
   const listed = isAsked ? found.map(each => each.extract).filter(name => !Object.hasOwn(named, name)) : []
   const own = Object.keys(named).map(name => underOwnName(name, extract[name]!.key))
-  const load = expandLoads(document, yaml, own, found)
+  const isUntold = (name: string) =>
+    !isAsked &&
+    extract[name]!.key === undefined &&
+    patterns.some(pattern => yaml.extract[pattern]!.from === extract[name]!.from)
+  const load = expandLoads(document, yaml, own, found, isUntold)
   const catalog = Object.fromEntries(
-    found
-      .toReversed()
-      .map(({ extract, table: { name, bare, schema }, target }) => [extract, { name, bare, schema, target }]),
+    found.toReversed().map(({ pattern, extract, table: { name, bare, schema, isView }, target }) => {
+      const { from } = yaml.extract[pattern] as { from: string }
+      return [extract, { from, name, bare, schema, target, ...(isView && { isView }) }]
+    }),
   )
-  const empty = patterns.filter(pattern => !found.some(each => each.pattern === pattern))
-  return { ...yaml, extract, listed, catalog, empty, load }
+  const isUnclear = (pattern: string) =>
+    !isAsked && asked.every(isOld) && asked.some(each => isOfGlob(each, pattern, yaml) === undefined)
+  const unclear = patterns.filter(isUnclear)
+  const empty = patterns.filter(
+    pattern => !unclear.includes(pattern) && !found.some(each => each.pattern === pattern),
+  )
+  return { ...yaml, extract, listed, catalog, empty, unclear, load }
 }
 
 /** Puts in the extracts of a glob that its source lists. */
@@ -137,40 +148,73 @@ function putRemembered(
   extract: JobYaml['extract'],
   remembered: RememberedExtract[],
 ): Found[] {
-  const { tables, exclude, ...keys } = yaml.extract[pattern]!
-  const { data: wanted } = wildcardKeys.safeParse({ tables, exclude })
-  // Of runs of an earlier version only names are known: those of tables, with their schemas where two had one.
-  const isOld = remembered.every(({ catalog }) => !catalog)
-  const isNameOf = (name: string) =>
-    [pattern, pattern.split('.').at(-1)!].some(glob => matchesGlob(name, glob))
-  return remembered.flatMap(({ name, from, key, catalog }) => {
-    const isThere = Object.hasOwn(extract, name)
-    if (!wanted || (from ?? keys.from) !== keys.from) return []
-    if (
-      catalog
-        ? !isWanted({ ...catalog, key, indexed: [] }, pattern, wanted)
-        : !isOld || isThere || !isNameOf(name)
-    )
-      return []
-    if (!isThere) {
-      extract[name] = { ...keys, key }
-      document.derive(['extract', name], ['extract', pattern])
+  const { tables: _, exclude, ...keys } = yaml.extract[pattern]!
+  const ours = remembered.filter(each => isOfGlob(each, pattern, yaml))
+  return ours.map(({ name, key, catalog }) => {
+    const table = catalog ?? calledTable(name)
+    const own = ownValue(extract, name)
+    if (own) {
+      if (own.key === undefined && key.length > 0) extract[name] = { ...own, key }
+      return { pattern, table, ...underOwnName(name, extract[name]!.key) }
     }
-    const table = catalog ?? { name, bare: name, schema: '' }
+    extract[name] = { ...keys, key }
+    document.derive(['extract', name], ['extract', pattern])
     return { pattern, extract: name, table, target: catalog?.target ?? name, key }
   })
 }
 
+/** Whether a run of an earlier version has read it, which did not keep what globs stood for, or not of which connection. */
+const isOld = ({ catalog }: RememberedExtract) => catalog !== null && catalog?.from === undefined
+
+/** Whether a glob stands for what an earlier run has read; undefined where that is not known. */
+function isOfGlob(each: RememberedExtract, pattern: string, yaml: JobYaml): boolean | undefined {
+  const { name, catalog } = each
+  const { from, tables, exclude } = yaml.extract[pattern]!
+  const { data: wanted } = wildcardKeys.safeParse({ tables, exclude })
+  const own = ownValue(yaml.extract, name)
+  if (!wanted || catalog === null || (own && own.from !== from)) return false
+  const froms = Object.keys(yaml.extract)
+    .filter(isWildcard)
+    .map(glob => String(yaml.extract[glob]!.from))
+  // What a reference gives is not known of a job that is read without its connections.
+  const isGiven = froms.some(other => other.includes('${'))
+  const isOne = froms.every(other => other === from)
+  if (catalog && !isOld(each) && (isOne || !isGiven))
+    return (isGiven || catalog.from === from) && isWanted(catalog, pattern, wanted)
+  const last = pattern.split('.').at(-1)!
+  // What else it may be of may have columns that nobody is shown.
+  if (!own) return froms.length === 1 ? isNamed([last], calledTable(name)) : undefined
+  if (own.query !== undefined) return false
+  const table = calledTable(String(own.table ?? name))
+  if (table.schema !== '' || !pattern.includes('.')) return isWanted(table, pattern, wanted)
+  return isNamed([last], table) ? undefined : false
+}
+
+/** A table of which no more is known than how a job calls it: `orders`, `sales.orders`. */
+function calledTable(name: string): TableName {
+  const [bare, ...schema] = name.split('.').reverse() as [string, ...string[]]
+  return { name, bare, schema: schema.reverse().join('.') }
+}
+
+/** Whether a glob is a table's name. A view has to be named in full, by `tables`. */
+const isMatched = ({ isView, ...table }: TableName, pattern: string, tables: readonly string[] = []) =>
+  isNamed([pattern], table) && (!isView || isNamed(tables, { ...table, isView }))
+
 /** Whether a glob with its `tables` and `exclude` stands for a table. */
-const isWanted = (table: ListedTable, pattern: string, { tables, exclude }: z.output<typeof wildcardKeys>) =>
-  isNamed([pattern], table) && (!tables || isNamed(tables, table)) && !isNamed(exclude, table)
+const isWanted = (
+  table: TableName,
+  pattern: string,
+  { tables, exclude }: z.output<typeof wildcardKeys>,
+): boolean =>
+  isMatched(table, pattern, tables) && (!tables || isNamed(tables, table)) && !isNamed(exclude, table)
 
 function chosen(
   document: Document,
   pattern: string,
-  { tables, exclude }: z.output<typeof wildcardExtract>,
+  wanted: z.output<typeof wildcardExtract>,
   listed: ListedTable[],
 ): ListedTable[] {
+  const { tables } = wanted
   const names = listed.map(({ bare }) => bare)
   for (const [at, glob] of (tables ?? []).entries())
     if (listed.length > 0 && !listed.some(table => isNamed([glob], table)))
@@ -178,23 +222,25 @@ function chosen(
         ['extract', pattern, 'tables', at],
         `extract.${pattern}.tables: no table is called ${glob}${didYouMean(glob, names)}`,
       )
-  const isMatched = ({ isView, ...table }: ListedTable) => isNamed([pattern], table)
-  const matching = listed.filter(table => isMatched(table) && (!table.isView || isNamed(tables ?? [], table)))
-  if (matching.length === 0)
+  if (!listed.some(table => isMatched(table, pattern, tables)))
     document.problem(
       ['extract', pattern],
       `extract.${pattern}: no table has such a name; there are: ${names.slice(0, 20).join(', ') || 'none that this user can see'}`,
       'key',
     )
-  return matching.filter(table => (!tables || isNamed(tables, table)) && !isNamed(exclude, table))
+  return listed.filter(table => isWanted(table, pattern, wanted))
 }
 
-/** `found`: what globs of extracts stand for; `named`: the extracts that have names of their own. */
+/**
+ * `found`: what globs of extracts stand for; `named`: the extracts that have names of their own; `isUntold`: whether a source that
+ * was not asked tells the key of one, whose load is left out where it needs a key.
+ */
 function expandLoads(
   document: Document,
   yaml: JobYaml,
   named: Omit<Found, 'pattern' | 'table'>[],
   found: Found[],
+  isUntold: (extract: string) => boolean,
 ): JobYaml['load'] {
   const load: JobYaml['load'] = {}
   const patterns = Object.entries(yaml.load).filter(
@@ -219,15 +265,17 @@ function expandLoads(
         [...path, 'from'],
         `load.${pattern}.from: no extract "${each.from}"${didYouMean(each.from, Object.keys(yaml.extract).filter(isWildcard)) || '; expected a glob of extracts, such as "*"'}`,
       )
-    const keyless = loaded.filter(({ key }) => key.length === 0 && each.key.length === 0)
-    if (keyless.length > 0 && each.mode !== 'replace')
+    const isKeyless = ({ key }: { key: string[] }) =>
+      each.mode !== 'replace' && key.length === 0 && each.key.length === 0
+    const keyless = loaded.filter(one => isKeyless(one) && !isUntold(one.extract))
+    if (keyless.length > 0)
       document.problem(
         [...path, 'mode'],
         `load.${pattern}: mode ${each.mode} needs a key, and ${keyless.map(({ extract }) => extract).join(', ')} ${keyless.length === 1 ? 'has' : 'have'} none: give mode: replace, exclude them, or name their key: in extract`,
         'key',
       )
     else
-      for (const { extract, target, key } of loaded) {
+      for (const { extract, target, key } of loaded.filter(one => !isKeyless(one))) {
         const table = pattern.replace('*', () => target)
         if (Object.hasOwn(load, table)) continue
         load[table] = { ...each, from: extract, key: each.key.length > 0 ? each.key : key }

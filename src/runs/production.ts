@@ -78,7 +78,7 @@ export class ProductionRun implements AsyncDisposable {
 
   /** What it read. */
   get read(): RememberedExtract[] {
-    return this.planned.map(({ extract, from, key, catalog }) => ({ name: extract, from, key, catalog }))
+    return this.planned.map(({ extract, key, catalog }) => ({ name: extract, key, catalog }))
   }
 
   corrections(job: string, table: string): Promise<Correction[]> {

@@ -73,9 +73,9 @@ async function* matching(files: FileTrigger, fail: (error: EngineError) => void)
     const first = named.findIndex(part => /[*?[\]{}()!\\]/.test(part))
     const fixed = named.slice(0, first < 0 ? named.length : first).join('/')
     const opened = await opendir(join(folder, fixed)).catch(cause => {
-      if (!isGone(cause)) throw cause
+      if (cause.code !== 'ENOENT') throw cause
     })
-    // A sender may make it with the first file.
+    // A sender may make it with the first file; where a file has its place, none can.
     if (!opened) return
     await opened.close()
     for (const [index, part] of parts.entries())

@@ -334,18 +334,30 @@ test('globs of schemas stand in an environment for what production has read of e
     CREATE TABLE sales.bills (id int PRIMARY KEY, email text); INSERT INTO sales.bills VALUES (1, 'a@x');
     CREATE TABLE sales."odd-name" (id int PRIMARY KEY); INSERT INTO sales."odd-name" VALUES (2);
     CREATE TABLE crm.people (id int PRIMARY KEY, email text); INSERT INTO crm.people VALUES (3, 'b@x');
-    CREATE TABLE crm.visits (id int PRIMARY KEY, email text); INSERT INTO crm.visits VALUES (4, 'c@x')`)
+    CREATE TABLE crm.visits (id int PRIMARY KEY, email text); INSERT INTO crm.visits VALUES (4, 'c@x');
+    CREATE VIEW crm.v_people AS SELECT * FROM crm.people`)
+  const other = await freshPostgres()
+  await other.query(`CREATE SCHEMA sales;
+    CREATE TABLE sales.clients (id int PRIMARY KEY, email text); INSERT INTO sales.clients VALUES (5, 'd@x')`)
   for (const database of [warehouse, personal])
     await database.query('DROP SCHEMA IF EXISTS raw CASCADE; DROP SCHEMA IF EXISTS nightfreight CASCADE')
-  const text = (extract = '') => `connections: { shop: "${source.url}", dw: "${warehouse.url}" }
+  const text = (
+    extract = '',
+  ) => `connections: { shop: "${source.url}", other: "${other.url}", dw: "${warehouse.url}" }
 environments: { dev: { targets: { dw: "${personal.url}" } } }
 extract:
   "sales.*": { from: shop }
   "crm.*": { from: shop, sensitive: [email] }
+  "sales.o*": { from: shop }
+  "crm.v_*": { from: shop, tables: [v_people], key: id, sensitive: [email] }
+  "sale?.*": { from: other, sensitive: [email] }
   people: { from: shop, table: crm.people }
 ${extract}load:
   "raw.s_*": { to: dw, from: "sales.*" }
   "raw.c_*": { to: dw, from: "crm.*" }
+  "raw.o_*": { to: dw, from: "sales.o*" }
+  "raw.v_*": { to: dw, from: "crm.v_*" }
+  "raw.b_*": { to: dw, from: "sale?.*" }
 resources: { threads: 1 }
 `
   const job = await smallJob(t, 'env_globs', { 'job.yaml': text() })
@@ -357,9 +369,19 @@ resources: { threads: 1 }
     database.query("SELECT tablename FROM pg_tables WHERE schemaname = 'raw' ORDER BY 1")
   assert.deepEqual(
     (await tables(personal)).map(({ tablename }) => tablename),
-    ['c_people', 'c_visits', 's_bills', 's_odd-name'],
+    ['b_clients', 'c_people', 'c_visits', 'o_odd_name', 's_bills', 's_odd-name', 'v_v_people'],
   )
   assert.deepEqual(await tables(personal), await tables(warehouse))
+  for (const env of [[], ['--env', 'dev']]) {
+    const { loads } = JSON.parse((await job.cli('verify', job.folder, ...env, '--json')).out)
+    assert.equal(loads.length, 7)
+    for (const name of ['visits', 'v_people', 'clients']) {
+      const shown = await job.cli('show', job.folder, name, ...env)
+      assert.match(shown.out, /1 row/)
+      assert.doesNotMatch(shown.output, /@x/)
+    }
+    assert.match((await job.cli('show', job.folder, 'bills', ...env)).out, /a@x/)
+  }
 
   writeFileSync(join(job.folder, 'job.yaml'), `job: env_globs\n${text('  "stock.*": { from: shop }\n')}`)
   const unread = await job.cli('run', job.folder, '--env', 'dev')

@@ -42,6 +42,11 @@ test('a folder that is missing or may not be read is told, and what can be seen 
   assert.deepEqual(await look('absent/*.csv'), [[], []])
   assert.deepEqual(await look('other/*.csv'), [[], []])
   assert.deepEqual(await look('no*/*.csv'), [[], []])
+  assert.deepEqual(await look('*/*.csv'), [['j blind/d.csv', 'j shut/c.csv'], []])
+  assert.deepEqual(await look('a.csv/*.csv'), [
+    [],
+    [['j', 'CONNECTION_FAILED', `drops: a.csv/*.csv: ENOTDIR: not a directory, opendir '${path('a.csv')}'`]],
+  ])
   if (process.geteuid?.() === 0) {
     chmodSync(path('shut'), 0o700)
     chmodSync(path('blind'), 0o744)
