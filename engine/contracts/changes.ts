@@ -28,6 +28,8 @@ export interface ChangeCounts {
   updates: number
   deletes: number
   truncates: number
+  /** The transaction of the last of these, as {@link WrittenBy} has it. */
+  emptiedBy?: string
   /** Transactions that changed the table. */
   transactions: number
 }

@@ -227,7 +227,15 @@ export interface StoredPart {
   /** It had none when it came to the table. */
   empty?: true
   /** A TRUNCATE, which the log tells, makes it anew, too. */
-  emptied?: true
+  emptied?: WrittenBy
+}
+
+/** Transactions that wrote what a table is. */
+export interface WrittenBy {
+  /** The last one that made or altered it: no TRUNCATE where it is another than the last that the log tells. */
+  last: string
+  /** Those that made or altered its columns: that of a TRUNCATE may have written rows anew, too, but not without this. */
+  columns: string
 }
 
 /** What a server keeps for a reader, for people. */

@@ -122,9 +122,9 @@ export async function storedNow(
   return log.stored?.(reads[0]!.changes!.reader, tables, signal)
 }
 
-/** How a table is stored anew since its cursor's position, where its log does not tell that it was emptied. */
-const untoldOf = ({ stored }: LogCursor, { truncates }: ChangeCounts, now: Stored | undefined) =>
-  storedAnew(stored, now, truncates === 0)[0]
+/** How a table is stored anew since its cursor's position, where its log does not tell that it was emptied, and that last. */
+const untoldOf = ({ stored }: LogCursor, { emptiedBy }: ChangeCounts, now: Stored | undefined) =>
+  storedAnew(stored, now, transaction => transaction === emptiedBy)[0]
 
 /** Fails with LOG_LOST where a table is stored anew since its cursor's position, and the log does not tell why. */
 export function toldAnew(read: PlannedRead, counts: ChangeCounts, now: Stored | undefined): void {

@@ -287,7 +287,7 @@ function followed(
           ? 'the last load did not read its log'
           : undefined)
   // Of a history, its log says whether it was emptied.
-  const differs = unknown ? [] : [...changed, ...storedAnew(cursor!.stored, log!.stored, !goesOn)]
+  const differs = unknown ? [] : [...changed, ...storedAnew(cursor!.stored, log!.stored, () => goesOn)]
   const reason = unknown ?? (goesOn ? '' : differs.join('; '))
   const changes: FollowedRead = {
     ...log!,

@@ -109,9 +109,11 @@ export class Alerts {
       : database.transaction(queries => countAlert(queries, raised))
     const counted = await this.inTime(counting, 'cannot count an alert')
     const deliveries = await Promise.all((counted ?? unknown).map(each => this.sendCounted(raised, each)))
-    // It may be counted yet, and would be sent again by whoever finds it on its way.
-    if (!counted)
-      void counting.then(
+    const { title, kind, severity } = alert
+    log.warn({ alert: kind, severity, title, deliveries }, subject(alert))
+    if (!counted) {
+      // It may be counted yet, and would be sent again by whoever finds it on its way: callers may close the store behind us.
+      const kept = counting.then(
         () =>
           Promise.all(
             deliveries.map(({ channel, error }) =>
@@ -121,8 +123,8 @@ export class Alerts {
         // Why has been logged.
         () => {},
       )
-    const { title, kind, severity } = alert
-    log.warn({ alert: kind, severity, title, deliveries }, subject(alert))
+      await this.inTime(kept, 'cannot keep what became of an alert')
+    }
     return deliveries.filter(({ channel }) => channel !== LOG)
   }
 

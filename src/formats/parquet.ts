@@ -4,9 +4,10 @@ import { type Footer, readFooter } from '../../engine/parquet/footer.ts'
 import { type Duck, type DuckRow, quoteName } from '../../engine/sql/duckdb.ts'
 import { literalPath, parquetSql } from '../../engine/sql/files.ts'
 import { jsonSql } from '../../engine/types/jsonText.ts'
-import { type Column, type LogicalType, typeFromName, typeName } from '../../engine/types/logical.ts'
+import { type Column, typeFromName, typeName } from '../../engine/types/logical.ts'
 import { arrowColumns } from './arrowSchema.ts'
 import { BadFile, badFile } from './bad.ts'
+import { fileColumn } from './column.ts'
 import { type FieldSql, fieldSql } from './field.ts'
 import { footerFault } from './footerFault.ts'
 import { absent, unread } from './notes.ts'
@@ -203,8 +204,9 @@ export async function firstRows(duck: Duck, where: string, path: string, count: 
   }
 }
 
-function fieldOf(found: ParquetColumn, { type }: Column, field: string): FieldValue {
+function fieldOf(found: ParquetColumn, column: Column, field: string): FieldValue {
   const { native } = found
+  const { type } = column
   if (found.beyond === undefined) {
     if (native === 'TIME' && type.kind === 'time')
       return { value: field, bad: `NOT ${isTime(field)}`, text: timeText(field) }
@@ -230,13 +232,18 @@ function fieldOf(found: ParquetColumn, { type }: Column, field: string): FieldVa
     return { text, value, bad: badOf(value), badOf }
   }
   const read = fieldSql(text, type)
-  return { text, ...(isRounded(native, type) ? unrounded(read, field, native) : read) }
+  return { text, ...(isRounded(native, column) ? unrounded(read, field, native) : read) }
 }
 
-/** Whether a float may be another number than a value of a file's exact type. Of a wider float the nearest is meant, as of a text. */
-function isRounded(native: string, type: LogicalType): boolean {
+/** Whether a float may be another number than a value of a file's type, and is not meant to be: of a wider float, a declared one is the nearest, as of a text. */
+function isRounded(native: string, column: Column): boolean {
+  const { type } = column
   const own = typeFromName(native)
-  return type.kind === 'float' && (own?.kind === 'int' || own?.kind === 'decimal')
+  if (type.kind !== 'float' || !own) return false
+  const isGuess = fileColumn(column).notation !== undefined
+  return (
+    own.kind === 'int' || own.kind === 'decimal' || (isGuess && own.kind === 'float' && own.bits > type.bits)
+  )
 }
 
 /** A field that is bad, too, where its value is another one than the file's. */

@@ -38,7 +38,7 @@ export const FILE_TYPES: TypeRule[] = [
     native: 'Parquet, Arrow: numbers',
     logical: 'DOUBLE',
     inexact: 'integers and decimals that it does not hold exactly',
-    note: 'where the column is of floats; also FLOAT, which takes the nearest float of a DOUBLE',
+    note: 'where the column is of floats; also FLOAT, which takes the nearest float of a DOUBLE where it is declared',
   },
   {
     native: 'Parquet, Arrow: moments of nanoseconds, INT96',

@@ -83,25 +83,40 @@ test('what a channel did not take is sent again, less and less often, until it i
   }
 })
 
-test('an alert that was sent before a slow store had counted it is not sent again', async t => {
-  for (const { database } of stores) {
-    const hook = await receiver(t)
-    const slow = Object.assign(Object.create(database) as Metadata['database'], {
+/** A store that takes so long to count an alert. */
+const slowly = ({ database }: Metadata, ms: number) =>
+  ({
+    database: Object.assign(Object.create(database) as Metadata['database'], {
       transaction: async (work: Parameters<Metadata['database']['transaction']>[0]) => {
-        await delay(4 * SECOND)
+        await delay(ms)
         return database.transaction(work)
       },
-    })
-    const alerts = alertsTo(hook.url, { database: slow } as Metadata, 2 * SECOND)
+    }),
+  }) as Metadata
+
+test('an alert that was sent before a slow store had counted it is not sent again', async t => {
+  for (const store of stores) {
+    const hook = await receiver(t)
+    const alerts = alertsTo(hook.url, slowly(store, 6 * SECOND), 2 * SECOND)
     const alert = failure()
     assert.equal((await alerts.raise(alert))[0]!.state, 'sent')
-    await until(
-      'it is counted',
-      async () => (await states({ database } as Metadata, alert.job)).includes('sent') || undefined,
-    )
+    await until('it is counted', async () => (await states(store, alert.job)).includes('sent') || undefined)
     now += HOUR
     assert.deepEqual(await alerts.again(alert.job), [])
     assert.equal(hook.bodies.length, 1)
+  }
+})
+
+test('what became of an alert that is counted late is kept before whoever raised it closes the store', async t => {
+  for (const store of stores) {
+    const hook = await receiver(t)
+    const alerts = alertsTo(hook.url, slowly(store, 3 * SECOND), 2 * SECOND)
+    const [raised, waited] = [failure(), failure()]
+    void alerts.raise(waited)
+    assert.equal((await alerts.raise(raised))[0]!.state, 'sent')
+    assert.deepEqual(await states(store, raised.job), ['sent'])
+    await alerts.settled()
+    assert.deepEqual(await states(store, waited.job), ['sent'])
   }
 })
 

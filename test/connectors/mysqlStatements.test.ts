@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { alteredColumns, effectOf, type LoggedStatement } from '../../src/connectors/mysql/statements.ts'
+import {
+  alteredColumns,
+  altersEngine,
+  effectOf,
+  type LoggedStatement,
+} from '../../src/connectors/mysql/statements.ts'
 
 const effects = (statements: string[], more: Partial<LoggedStatement> = {}, table = 'd.t') =>
   statements.map(sql => [sql, effectOf({ sql, database: 'd', ...more }, table, false)])
@@ -34,6 +39,7 @@ const LOST = [
   'MERGE INTO t',
   'ALTER TABLE t REPAIR PARTITION p0',
 ]
+const REPAIRED = ['REPAIR TABLE t', 'SET STATEMENT a=1 FOR repair table u, `d`.`t` QUICK']
 const NONE = [
   'TRUNCATE u',
   'INSERT INTO u VALUES (\'t\', "t")',
@@ -44,7 +50,7 @@ const NONE = [
   'GRANT SELECT ON t TO x',
   'ANALYZE TABLE t',
   'OPTIMIZE TABLE t',
-  'REPAIR TABLE t',
+  'REPAIR TABLE u',
   'CREATE INDEX i ON t (c)',
   'DROP INDEX i ON t',
   'CREATE VIEW v AS SELECT * FROM t',
@@ -62,6 +68,7 @@ const NONE = [
 test('what a statement of the log does to a table, whatever stands around it, in quotes or in comments', () => {
   assert.deepEqual(effects(TRUNCATED), all(TRUNCATED, 'truncated'))
   assert.deepEqual(effects(LOST), all(LOST, 'lost'))
+  assert.deepEqual(effects(REPAIRED), all(REPAIRED, 'repaired'))
   assert.deepEqual(effects(NONE), all(NONE, 'none'))
 })
 
@@ -84,4 +91,12 @@ test('columns that a statement alters are found by their names, in quotes or not
     anew: ['x # y', 'e', 'f`g'],
     retyped: ['b', 'c'],
   })
+})
+
+test('a table that may get another engine is found', () => {
+  const alters = (sql: string) => altersEngine({ sql, database: 'd' }, 'd.t', false)
+  assert.ok(alters('ALTER TABLE t ADD c int, engine=Aria'))
+  assert.ok(alters('SET STATEMENT a=1 FOR ALTER TABLE `d`.`t` /* to */ ENGINE InnoDB'))
+  for (const sql of ['ALTER TABLE u ENGINE=Aria', "ALTER TABLE t COMMENT 'ENGINE'", 'SHOW ENGINE t'])
+    assert.ok(!alters(sql), sql)
 })

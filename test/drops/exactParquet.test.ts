@@ -81,6 +81,30 @@ test('a number of a Parquet file that a column of floats does not hold is no val
   ])
 })
 
+test('a double is no value of a FLOAT that was guessed of other files, and its row goes to the quarantine', async () => {
+  const place = localPlace(join(folder, 'late'))
+  await place.put('0.parquet', await written('SELECT unnest([0.5, 0.1]::FLOAT[]) AS v'))
+  const late = await written('SELECT unnest([0.25, 0.1, 16777217]::DOUBLE[]) AS v')
+  const source = () => {
+    const own = place.source()
+    const open = own.open.bind(own)
+    // Once the columns are known.
+    return Object.assign(own, {
+      open: async (...given: Parameters<typeof open>) => {
+        await place.put('1.parquet', late)
+        return open(...given)
+      },
+    })
+  }
+  const { rows, rejected, types } = await night({ source }, { files: '*' })
+  assert.deepEqual(types, ['FLOAT'])
+  assert.deepEqual(rows.flat(), ['0.5', '0.1', '0.25'])
+  assert.deepEqual(
+    rejected.map(({ value }) => value),
+    ['0.1', '16777217.0'],
+  )
+})
+
 test('files of a night that have integers and doubles for a column of doubles round neither', async () => {
   const place = localPlace(join(folder, 'drifting'))
   await place.put('0.parquet', await written('SELECT 0.5::DOUBLE AS v'))

@@ -264,6 +264,41 @@ test('postgres: a history that is emptied and filled again is read from its log 
   assert.equal(times[0]!.goes_back, '0')
 })
 
+test('postgres: a history is compared where its table was written anew after it was emptied, in one transaction, too', async t => {
+  const { query, job, yaml } = await followed(t, freshPostgres, ', history: true')
+  job.yaml(
+    yaml.replace(
+      'key: id, deletes: hard, guard: { max_delete_share: 1 }',
+      'key: [id, change_number], mode: append',
+    ),
+  )
+  const updates = async (statements: string[]) => {
+    for (const sql of statements) await query(sql)
+    const { error, outcome } = await job.run({ fresh: true })
+    assert.equal(error, undefined)
+    const latest = await warehouse.query(
+      `SELECT id, n, note FROM (SELECT DISTINCT ON (id) * FROM told ORDER BY id, change_number DESC) l WHERE change_kind <> 'delete' ORDER BY id`,
+    )
+    assert.deepEqual(latest, await query('SELECT id, n, note FROM told ORDER BY id'), statements.join('; '))
+    return outcome.extracted[0]!.reconciled?.updates
+  }
+  await updates([])
+  const emptied = ['TRUNCATE told', `INSERT INTO told VALUES (1, 1, 'again')`]
+  const anew = 'ALTER TABLE told ALTER COLUMN n TYPE int USING n * 10'
+  assert.equal(await updates([...emptied, anew]), 1)
+  assert.equal(await updates(['BEGIN', ...emptied, anew, 'COMMIT']), 1)
+  // What a savepoint has around it is of another transaction.
+  const within = ['SAVEPOINT s', anew, 'RELEASE s', 'ALTER TABLE told SET (fillfactor = 90)']
+  assert.equal(await updates(['BEGIN', ...emptied, ...within, 'COMMIT']), 1)
+  assert.equal(await updates(['BEGIN', 'SAVEPOINT s', ...emptied, 'COMMIT', 'ANALYZE told', anew]), 1)
+  assert.equal(await updates(['BEGIN', 'SAVEPOINT s', ...emptied, 'COMMIT']), 0)
+  const kept = ['ANALYZE told', 'CREATE INDEX ON told (n)', 'VACUUM ANALYZE told', 'UPDATE told SET n = 3']
+  assert.equal(await updates([anew, ...emptied]), 0)
+  assert.equal(await updates([...emptied, ...emptied, ...kept]), undefined)
+  assert.equal(await updates(['BEGIN', ...emptied, 'COMMIT', ...kept]), undefined)
+  assert.equal(await updates([]), undefined)
+})
+
 for (const [kind, fresh, anew] of [
   ['mariadb', freshMariadb, 'ALTER TABLE told MODIFY note varchar(10)'],
   ['postgres', freshPostgres, 'VACUUM FULL told'],

@@ -9,10 +9,10 @@ import { type BinlogListener, BinlogReader } from './binlog.ts'
 import { databaseAndName } from './catalog.ts'
 import { CharacterSets } from './characterSets.ts'
 import { type Access, ask, connect, engineError, interrupt, interruptOn, type Session } from './connect.ts'
-import { isMariadb, serverId, withGrant } from './followed.ts'
+import { engineOf, isMariadb, serverId, withGrant } from './followed.ts'
 import { RowWriter } from './loggedRows.ts'
 import { type BinlogPosition, binlogPosition, positionText, reaches } from './position.ts'
-import { alteredColumns, effectOf, type LoggedStatement } from './statements.ts'
+import { alteredColumns, altersEngine, effectOf, type LoggedStatement } from './statements.ts'
 import { literal } from './types.ts'
 import { converse, socketOf } from './wire.ts'
 
@@ -25,6 +25,7 @@ interface Followed {
   from: BinlogPosition
   /** `database.table`. */
   name: string
+  engine: string | undefined
 }
 
 /** Reads the binary log from the least of the reads' positions on. Runs in a worker thread. */
@@ -45,7 +46,8 @@ export async function readChanges(
     const followed: Followed[] = []
     for (const [index, read] of request.reads.entries()) {
       const writer = new RowWriter(new ChangeTable(read, sinks[index]!), sets)
-      followed.push({ writer, from: binlogPosition(read.from), name: await loggedName(session, read) })
+      const [name, engine] = [await loggedName(session, read), await engineOf(session, tableIn(read))]
+      followed.push({ writer, from: binlogPosition(read.from), name, engine })
     }
     const moved = movedTo(name, followed, await serverId(session, mariadb), mariadb)
     const [start] = followed.map(({ from }) => from).sort((a, b) => (reaches(a, b) ? 1 : -1))
@@ -88,10 +90,12 @@ export async function readChanges(
 
 /** A table's name as the log has it: `database.table`. */
 export async function loggedName(session: Session, { options }: Pick<Read, 'options'>): Promise<string> {
-  const [database, own] = databaseAndName((options as { table: string }).table)
+  const [database, own] = databaseAndName(tableIn({ options }))
   const [found] = await ask<{ name: string }>(session, `SELECT ${database} AS name`)
   return `${found!.name}.${own}`
 }
+
+const tableIn = ({ options }: Pick<Read, 'options'>) => (options as { table: string }).table
 
 /** Gives each table what is after its own position. */
 class Listener implements BinlogListener {
@@ -99,6 +103,7 @@ class Listener implements BinlogListener {
   private readonly followed: Followed[]
   private readonly fold: boolean
   private readonly retyped = new Set<string>()
+  private readonly repaired = new Set<string>()
 
   constructor(followed: Followed[], fold: boolean) {
     this.followed = followed
@@ -119,17 +124,28 @@ class Listener implements BinlogListener {
   }
 
   statement(...[statement, transaction]: Parameters<BinlogListener['statement']>): void {
-    for (const { writer, from, name } of this.followed) {
+    for (const followed of this.followed) {
+      const { writer, from, name } = followed
       if (!this.isNew(from)) continue
       const effect = effectOf(statement, name, this.fold)
       if (effect === 'truncated') writer.table.truncate(transaction)
-      if (effect === 'lost' || this.isAnew(statement, writer.table.read, name))
+      if (effect === 'repaired') this.repaired.add(name)
+      if (
+        effect === 'lost' ||
+        this.isRepaired(statement, followed) ||
+        this.isAnew(statement, writer.table.read, name)
+      )
         throw new EngineError(
           'LOG_LOST',
           `${writer.table.read.where}: the log has ${JSON.stringify(statement.sql.slice(0, 80))}, which changes the table's rows and does not tell how`,
           { hint: 'Read the table anew: nightfreight run JOB --full-refresh.' },
         )
     }
+  }
+
+  /** Whether a repair has taken rows: of InnoDB it takes none, which may have been another engine's before a later statement. */
+  private isRepaired(statement: LoggedStatement, { name, engine }: Followed): boolean {
+    return this.repaired.has(name) && (engine !== 'InnoDB' || altersEngine(statement, name, this.fold))
   }
 
   /**

@@ -95,6 +95,16 @@ export async function tableFacts(session: Session, table: string): Promise<Table
   }
 }
 
+/** The engine that stores a table's rows. */
+export async function engineOf(session: Session, table: string): Promise<string | undefined> {
+  const [database, name] = databaseAndName(table)
+  const [found] = await ask<{ engine: string | null }>(
+    session,
+    `SELECT engine AS engine FROM information_schema.tables WHERE table_schema = ${database} AND table_name = ${literal(name)}`,
+  )
+  return found?.engine ?? undefined
+}
+
 /** What keeps a table from being followed, and what mends it; undefined where nothing does. */
 export function obstacleOf(
   table: string,

@@ -1,5 +1,5 @@
-/** What a statement in the log does to a followed table that no row event tells. */
-export type StatementEffect = 'none' | 'truncated' | 'lost'
+/** What a statement in the log does to a followed table that no row event tells. `repaired`: rows that its engine could not read are gone. */
+export type StatementEffect = 'none' | 'truncated' | 'repaired' | 'lost'
 
 /** A statement of the log, the database in which it ran, and how its quotes are read there. */
 export interface LoggedStatement {
@@ -74,7 +74,7 @@ function named(sql: string, names: string[], database: string): Set<string> {
 
 /** What changes no row of a table, where {@link effectOf} knows no more of it. */
 const HARMLESS =
-  /^(?:ALTER|ANALYZE|BACKUP|CHANGE|CHECK|CHECKSUM|CREATE|DROP|FLUSH|GRANT|INSTALL|LOCK|OPTIMIZE|PURGE|RELEASE|RENAME|REPAIR|RESET|REVOKE|SAVEPOINT|SET|START|STOP|UNINSTALL|UNLOCK|USE)\b/i
+  /^(?:ALTER|ANALYZE|BACKUP|CHANGE|CHECK|CHECKSUM|CREATE|DROP|FLUSH|GRANT|INSTALL|LOCK|OPTIMIZE|PURGE|RELEASE|RENAME|RESET|REVOKE|SAVEPOINT|SET|START|STOP|UNINSTALL|UNLOCK|USE)\b/i
 
 /**
  * What a statement of the log means for the rows of a table, `database.table`. Where in doubt, they are lost: the table must be
@@ -87,6 +87,7 @@ export function effectOf(statement: LoggedStatement, table: string, fold: boolea
   const isIn = (piece: string) => [...named(piece, names, database)].some(same)
   const truncate = /^TRUNCATE (?:TABLE )?(.*)$/i.exec(text)
   if (truncate) return isIn(truncate[1]!) ? 'truncated' : 'none'
+  if (/^REPAIR /i.test(text)) return isIn(text) ? 'repaired' : 'none'
   const dropped = /^(?:DROP|CREATE OR REPLACE) (?:DATABASE|SCHEMA) (?:IF EXISTS )?(\S+)/i.exec(text)
   if (dropped)
     return same(`${bare(dropped[1]!, names)}.${table.slice(table.indexOf('.') + 1)}`) ? 'lost' : 'none'
@@ -124,14 +125,26 @@ export interface AlteredColumns {
   retyped: string[]
 }
 
+/** ALTER TABLE of a table; undefined where a statement of the log is none. */
+function alterOf(statement: LoggedStatement, table: string, fold: boolean): Lexed | undefined {
+  const found = lexed(statement)
+  const { text, names } = found
+  const [, own] = /^ALTER (?:ONLINE |IGNORE )*TABLE (?:IF EXISTS )?(\S+)/i.exec(text) ?? []
+  if (own === undefined) return undefined
+  const same = (name: string) => (fold ? name.toLowerCase() === table.toLowerCase() : name === table)
+  return [...named(own, names, statement.database)].some(same) ? found : undefined
+}
+
+/** Whether a statement of the log may give a table another engine. */
+export const altersEngine = (statement: LoggedStatement, table: string, fold: boolean): boolean =>
+  /\bENGINE\b/i.test(alterOf(statement, table, fold)?.text ?? '')
+
 /** The columns of a table that a statement of the log alters; see {@link effectOf}. */
 export function alteredColumns(statement: LoggedStatement, table: string, fold: boolean): AlteredColumns {
-  const { text, names } = lexed(statement)
   const found: AlteredColumns = { anew: [], retyped: [] }
-  const [, own] = /^ALTER (?:ONLINE |IGNORE )*TABLE (?:IF EXISTS )?(\S+)/i.exec(text) ?? []
-  if (own === undefined) return found
-  const same = (name: string) => (fold ? name.toLowerCase() === table.toLowerCase() : name === table)
-  if (![...named(own, names, statement.database)].some(same)) return found
+  const altered = alterOf(statement, table, fold)
+  if (!altered) return found
+  const { text, names } = altered
   for (const [, name] of text.matchAll(DROPPED)) found.anew.push(bare(name!, names))
   for (const [, name] of text.matchAll(RETYPED)) found.retyped.push(bare(name!, names))
   for (const [, one, other] of text.matchAll(RENAMED)) {

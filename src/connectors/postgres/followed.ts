@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { FollowedTable, Stored } from '../../../engine/contracts/source.ts'
+import type { FollowedTable, Stored, StoredPart } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import type { Diagnosis, Needs } from '../declare/define.ts'
 import { ask, quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
@@ -151,9 +151,29 @@ export async function followable(
   return found
 }
 
+interface StoredRow {
+  what: string
+  is: string
+  rows: string
+  empty: string
+  last: string | null
+  columns: string | null
+}
+
+function storedPart({ is, rows, empty, last, columns }: StoredRow): StoredPart {
+  const isTrue = (text: string) => text.startsWith('t')
+  return {
+    is,
+    ...(isTrue(rows) && { rows: true }),
+    ...(isTrue(empty) && { empty: true }),
+    ...(last !== null && columns !== null && { emptied: { last, columns } }),
+  }
+}
+
 /**
  * How tables are stored. A file of rows is made anew by TRUNCATE, and by what the log does not tell: ALTER TABLE … USING, VACUUM FULL,
- * CLUSTER. A partition that was made as one had no rows then; one that was attached is of another transaction than its type. What changed
+ * CLUSTER. Whoever does so writes the table's row of pg_class, where VACUUM, ANALYZE and CREATE INDEX leave its writer as it was; and who
+ * gives rows other values, those of pg_attribute. A partition that was made as one had no rows then; one that was attached is of another transaction than its type. What changed
  * while one was detached was not the table's, and its log has none of it. A label that gets another name is another value in each row.
  */
 export async function storedTables(
@@ -165,37 +185,27 @@ export async function storedTables(
   const found: Record<string, Stored> = {}
   for (const { spec } of tables) {
     const own = quoteLiteral(quoteTable((spec.options as PostgresExtract).table!))
-    const rows = await ask<{ what: string; is: string; rows: string; empty: string; emptied: string }>(
+    const rows = await ask<StoredRow>(
       client,
       name,
       `WITH own AS (SELECT to_regclass(${own})::oid AS oid)
-       SELECT 'column ' || quote_ident(attname) AS what, attnum::text AS is, 'f' AS rows, 'f' AS empty, 'f' AS emptied
+       SELECT 'column ' || quote_ident(attname) AS what, attnum::text AS is, 'f' AS rows, 'f' AS empty, NULL AS last, NULL AS columns
          FROM pg_attribute JOIN own ON attrelid = own.oid WHERE attnum > 0 AND NOT attisdropped
-       UNION ALL SELECT 'its file', c.oid || ':' || pg_relation_filenode(c.oid), 'f', 'f', 't'
+       UNION ALL SELECT 'its file', c.oid || ':' || c.relfilenode, 'f', 'f', c.xmin::text,
+           (SELECT string_agg(DISTINCT a.xmin::text, ' ') FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0)
          FROM pg_class c JOIN own USING (oid) WHERE c.relkind = 'r'
-       UNION ALL SELECT 'partition ' || p.relid::text, c.oid || ':' || coalesce(pg_relation_filenode(c.oid), 0), 't', (t.xmin = i.xmin)::text, 'f'
+       UNION ALL SELECT 'partition ' || p.relid::text, c.oid || ':' || coalesce(pg_relation_filenode(c.oid), 0), 't', (t.xmin = i.xmin)::text, NULL, NULL
          FROM own, pg_partition_tree(own.oid) p JOIN pg_class c ON c.oid = p.relid JOIN pg_type t ON t.oid = c.reltype
            JOIN pg_inherits i ON i.inhrelid = p.relid WHERE p.level > 0
-       UNION ALL SELECT 'attachment of partition ' || inhrelid::regclass, xmin::text, 'f', 'f', 'f'
+       UNION ALL SELECT 'attachment of partition ' || inhrelid::regclass, xmin::text, 'f', 'f', NULL, NULL
          FROM pg_inherits WHERE inhrelid IN (SELECT p.relid FROM own, pg_partition_tree(own.oid) p WHERE p.level > 0)
-       UNION ALL SELECT DISTINCT 'label ' || e.oid || ' of type ' || e.enumtypid::regtype, e.enumlabel::text, 'f', 'f', 'f'
+       UNION ALL SELECT DISTINCT 'label ' || e.oid || ' of type ' || e.enumtypid::regtype, e.enumlabel::text, 'f', 'f', NULL, NULL
          FROM own JOIN pg_attribute a ON a.attrelid = own.oid AND a.attnum > 0 JOIN pg_type t ON t.oid = a.atttypid
            JOIN pg_enum e ON e.enumtypid IN (t.oid, t.typelem, t.typbasetype)
-       UNION ALL SELECT 'its publication', p.oid || ':' || p.xmin || ':' || r.oid, 'f', 'f', 'f'
+       UNION ALL SELECT 'its publication', p.oid || ':' || p.xmin || ':' || r.oid, 'f', 'f', NULL, NULL
          FROM own, pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = ${quoteLiteral(publication)} AND r.prrelid = own.oid`,
     )
-    const isTrue = (text: string) => text.startsWith('t')
-    found[spec.name] = Object.fromEntries(
-      rows.map(({ what, is, rows, empty, emptied }) => [
-        what,
-        {
-          is,
-          ...(isTrue(rows) && { rows: true as const }),
-          ...(isTrue(empty) && { empty: true as const }),
-          ...(isTrue(emptied) && { emptied: true as const }),
-        },
-      ]),
-    )
+    found[spec.name] = Object.fromEntries(rows.map(row => [row.what, storedPart(row)]))
   }
   return found
 }

@@ -118,6 +118,7 @@ export class PgOutput implements LogDecoder {
         this.transaction.ordinal++
         this.transaction.seconds = Number(micros / 1_000_000n) + EPOCH_SECONDS
         this.transaction.micros = Number(micros % 1_000_000n)
+        this.transaction.id = String(bytes.readUInt32BE(from + 17))
         return
       }
       case COMMIT:

@@ -14,6 +14,8 @@ export interface Transaction {
   ordinal: number
   seconds: number
   micros: number
+  /** As the server stores it with what it wrote; undefined where it stores nothing that its log does not tell. */
+  id?: string
 }
 
 /** Stages the changes of one table: who decodes one writes {@link columns} at {@link row}, and ends it. */
@@ -68,6 +70,7 @@ export class ChangeTable {
   truncate(transaction: Transaction): void {
     for (const column of this.columns) column.setNull(this.row)
     this.end(CHANGE.truncate, transaction)
+    if (transaction.id !== undefined) this.counts.emptiedBy = transaction.id
   }
 
   /** Writes out what is left. */
