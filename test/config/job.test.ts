@@ -263,6 +263,25 @@ const bad: [name: string, yaml: string, messages: string[]][] = [
     ['job.yaml:3:1: a second document begins here (---): a file is one'],
   ],
   [
+    'a tag, an anchor that is not there, and keys that are one text',
+    `${HEAD}vars: { a: !vault x, b: *none, 1: x, "1": y, c: !!timestamp 2026-01-31 }\n? [d]\n: e\n`,
+    [
+      'job.yaml:3:12: Unresolved tag: !vault: a tag means nothing here; a value from elsewhere is a reference, such as ${NAME}',
+      'job.yaml:3:25: there is no &none before *none',
+      'job.yaml:3:38: the key 1 stands there twice',
+      'job.yaml:3:49: Unresolved tag: tag:yaml.org,2002:timestamp: a tag means nothing here; a value from elsewhere is a reference, such as ${NAME}',
+      'job.yaml:4:3: expected a text for a key',
+    ],
+  ],
+  [
+    'an alias that comes back to where it stands',
+    `${HEAD}extract: { m: { from: legacy, table: t, columns: &v { x: *v } }, n: { <<: [*v, 5] } }\n`,
+    [
+      'job.yaml:3:58: *v stands within &v, which it is: that would have no end',
+      'job.yaml:3:71: extract.n: << needs a mapping, or a list of them: *NAME of an anchor &NAME',
+    ],
+  ],
+  [
     'a variable that is not set',
     'job: j\nconnections:\n  legacy: ${NOPE}\n',
     [
