@@ -65,3 +65,13 @@ test('of runs of an earlier version names alone are known', async () => {
   )
   assert.deepEqual((await expanded(one, old)).loads, ['raw.c_bills bills', 'raw.c_visits visits'])
 })
+
+test('a job with environments takes the names of these only, whatever files of variables there are', async () => {
+  writeFileSync(join(folder, '.env.prod'), 'A=1\n')
+  const load = (yaml: string) => {
+    writeFileSync(join(folder, 'job.yaml'), yaml)
+    return loadJob(folder, { NIGHTFREIGHT_ENV: 'prod' })
+  }
+  await assert.rejects(load(JOB), /prod is no environment of the job/)
+  assert.equal((await load('job: plain\nconnections: { dw: "duckdb:dw.duckdb" }\n')).environment, undefined)
+})
