@@ -282,6 +282,16 @@ const bad: [name: string, yaml: string, messages: string[]][] = [
     ],
   ],
   [
+    'a variable that is rounded, or that another is to SQL',
+    `${HEAD}vars: { id: 9007199254740993, a: 1, A: 2, RUN_AT: x, last_values: y }\n`,
+    [
+      'job.yaml:3:13: vars.id: expected a number of at most 15 digits; one that has more is exact in quotes: "9007199254740993"; found 9007199254740992',
+      'job.yaml:3:40: vars.A: expected another name: a is the same to SQL; found 2',
+      'job.yaml:3:51: vars.RUN_AT: expected another name: run_at is the run\'s own time; found "x"',
+      'job.yaml:3:67: vars.last_values: expected another name: last_values is what checks gave in the last run; found "y"',
+    ],
+  ],
+  [
     'a variable that is not set',
     'job: j\nconnections:\n  legacy: ${NOPE}\n',
     [
