@@ -147,6 +147,13 @@ export const commonExtract = z.strictObject({
   pool: z.string().optional(),
 })
 
+/** Names of the columns of a history. */
+export const historyColumns = z.strictObject({
+  valid_from: z.string().min(1).default('valid_from'),
+  valid_to: z.string().min(1).default('valid_to'),
+  current: z.string().min(1).default('is_current'),
+})
+
 const load = z.strictObject({
   to: z.string(),
   from: z.string(),
@@ -161,13 +168,7 @@ const load = z.strictObject({
   partitions: z.strictObject({ every: z.enum(['day', 'month', 'year']), keep: count.optional() }).optional(),
   compare: names.default([]),
   ignore: names.default([]),
-  scd2: z
-    .strictObject({
-      valid_from: z.string().min(1).default('valid_from'),
-      valid_to: z.string().min(1).default('valid_to'),
-      current: z.string().min(1).default('is_current'),
-    })
-    .prefault({}),
+  scd2: historyColumns.optional(),
   guard: z
     .strictObject({ max_delete_share: share.default(0.1), allow_empty: z.boolean().default(false) })
     .prefault({}),
@@ -266,6 +267,10 @@ const jobKeys = z.strictObject({
     .refine(({ max_active_runs, follow }) => !follow || max_active_runs === 1, {
       path: ['max_active_runs'],
       message: 'expected 1: a log is read by one run at a time',
+    })
+    .refine(({ catchup, files, follow }) => !catchup || (files ?? follow) === undefined, {
+      path: ['catchup'],
+      message: 'expected false: of files and logs no interval is missed, each run takes all that has come',
     })
     .refine(({ cron, files }) => cron === undefined || files === undefined, {
       path: ['files'],

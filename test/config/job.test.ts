@@ -248,6 +248,23 @@ const bad: [name: string, yaml: string, messages: string[]][] = [
     ],
   ],
   [
+    'options that have no meaning in the mode of a load',
+    `${HEAD}extract:\n  m: { from: legacy, table: t, key: id }\ndefaults: { load: { to: legacy, from: m } }\nload:
+  a: { mode: merge, scd2: { valid_from: since } }
+  b: { mode: replace, compare: v }
+  c: { mode: partition, partition_by: id, ignore: v }
+  d: { mode: scd2, deletes: soft, deleted_at: gone }\n`,
+    [
+      'job.yaml:7:27: load.a.scd2: goes with mode scd2, not merge',
+      'job.yaml:8:14: load.b.mode: postgres knows merge, not replace',
+      'job.yaml:8:32: load.b.compare: has no meaning in mode replace; take it away',
+      'job.yaml:9:14: load.c.mode: postgres knows merge, not partition',
+      'job.yaml:9:51: load.c.ignore: has no meaning in mode partition; take it away',
+      'job.yaml:10:14: load.d.mode: postgres knows merge, not scd2',
+      'job.yaml:10:47: load.d.deleted_at: goes with mode merge and deletes: soft',
+    ],
+  ],
+  [
     'a key that has a column twice',
     `${HEAD}extract:\n  m: { from: legacy, table: t }\nload:\n  x: { to: legacy, from: m, key: [id, ID] }\n`,
     ['job.yaml:6:34: load.x.key: names one twice; found ["id", "ID"]'],
