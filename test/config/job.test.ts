@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { z } from 'zod'
 import { EngineError } from '../../engine/errors.ts'
 import { loadJob } from '../../src/config/load.ts'
+import { draftOutline } from '../../src/config/outline.ts'
 import { type Connector, defineConnector } from '../../src/connectors/declare/define.ts'
 import { connectorFor } from '../../src/connectors/index.ts'
 import { folder, root } from './folder.ts'
@@ -234,8 +235,17 @@ const bad: [name: string, yaml: string, messages: string[]][] = [
     ['job.yaml:3:54: chunking.max_chunk_size: expected at least default_chunk_size; found 400'],
   ],
   [
+    'an extract with one wrong value, and not the loads of it',
+    `${HEAD}extract:\n  m: { from: legacy, table: t, key: id, sensitive: id, incremental: { column: a, lag: 0.5 } }
+  n: { from: legacy, table: t, key: 5, mode: changes }\nload:\n  m: { to: legacy, from: m }\n  n: { to: legacy, from: n }\nschedule: { follow: {} }\n`,
+    [
+      "job.yaml:4:87: extract.m.incremental.lag: expected a duration such as 5m, or a whole number for an integer column's units; found 0.5",
+      'job.yaml:5:37: extract.n.key: expected a string or a list; found 5',
+    ],
+  ],
+  [
     'an unknown connection',
-    `${HEAD}extract:\n  m: { from: legcy, table: t }\n`,
+    `${HEAD}extract:\n  m: { from: legcy, table: t, key: id }\nload: { m: { to: legacy, from: m } }\n`,
     ['job.yaml:4:14: extract.m.from: no connection "legcy"; did you mean "legacy"?'],
   ],
   [
@@ -381,4 +391,15 @@ test('secrets cannot break the YAML', async () => {
 test('a connector is chosen by scheme', () => {
   assert.equal(connectorFor('POSTGRES://x', registry).name, 'postgres')
   assert.throws(() => connectorFor('./x', registry), /must begin with a scheme/)
+})
+
+test('what SQL needs of a job tells of an extract with one wrong value once, too', async () => {
+  const path = await folder(
+    'job: j\nextract: { m: { key: id, incremental: { column: a, lag: 0.5 } } }\nload: { m: { to: dw, from: m } }\nconnections: { dw: "duckdb:x" }\n',
+  )
+  const { faults } = await draftOutline(path, () => [])
+  assert.deepEqual(
+    faults.map(({ message }) => message.split(':')[0]),
+    ['extract.m.incremental.lag'],
+  )
 })
