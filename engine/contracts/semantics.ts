@@ -2,7 +2,7 @@ import type { LoadSpec, PlannedLoad, StagedLoad } from './load.ts'
 
 // What a load's mode and options mean for a row, once: the diff, every target and the verification decide by these.
 
-/** The modes that make the table, or its partitions, hold the data set and nothing else, whatever `compare` and `ignore` say. */
+/** The modes that make the table, or its partitions, hold the data set and nothing else: every column counts. */
 export const mirrors = ({ mode }: Pick<LoadSpec, 'mode'>) => mode === 'replace' || mode === 'partition'
 
 /** Columns that a row which is there already takes from the data set. An insert writes all. */
@@ -65,8 +65,8 @@ export const endColumn = (load: LoadSpec) => (load.mode === 'scd2' ? load.scd2.v
 
 /** Options that a mode gives no meaning: a job that sets one is refused. */
 export function meaningless(mode: LoadSpec['mode']): ('compare' | 'ignore' | 'insert_only')[] {
-  if (mode === 'append') return ['compare', 'ignore', 'insert_only']
-  return mode === 'merge' ? [] : ['insert_only']
+  if (mode === 'merge') return []
+  return mode === 'scd2' ? ['insert_only'] : ['compare', 'ignore', 'insert_only']
 }
 
 const namesOf = (columns: PlannedLoad['columns']) => columns.map(({ name }) => name)

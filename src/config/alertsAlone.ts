@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { isMap, parseDocument, stringify } from 'yaml'
+import type { SecretContext } from '../secrets/provider.ts'
 import type { AlertSpec } from '../spec/alerts.ts'
 import { readAlerts } from './alerts.ts'
-import { below, Document } from './document.ts'
+import { Document } from './document.ts'
 import { readableIncluded } from './include.ts'
 import { jobSchema } from './schema.ts'
 import { validate } from './validate.ts'
-import { unveil, veil } from './variables.ts'
+import { readYaml, type Yaml, type YamlNode } from './yaml.ts'
 
 type Environment = Record<string, string | undefined>
 
@@ -35,19 +35,22 @@ export async function readAlertsAlone(
 async function ownAlerts(folder: string, env: Environment): Promise<AlertSettings | undefined> {
   try {
     const yaml = await readFile(join(folder, 'job.yaml'), 'utf8')
-    const nodes = [
-      yaml,
-      ...readableIncluded(folder, yaml)
-        .map(({ text }) => text)
-        .toReversed(),
-    ]
-      .map(text => parseDocument(veil(text)).get('alerts', true))
-      .filter(isMap)
-    if (nodes.length === 0) return undefined
-    const alerts = nodes.map((node): unknown => node.toJSON()).reduce((own, other) => below(other, own))
-    return await settingsOf(join(folder, 'job.yaml'), unveil(stringify({ alerts })), folder, env)
+    const files = [{ file: 'job.yaml', text: yaml }, ...readableIncluded(folder, yaml).toReversed()]
+    const documents: Document[] = []
+    for (const { file, text } of files) {
+      const read = readYaml(text)
+      const alerts = read.root.entries?.get('alerts')?.node
+      // That the rest cannot be read is what is to be told.
+      if (alerts?.entries)
+        documents.push(
+          await opened(join(folder, file), { ...read, faults: [] }, alerts, { env, folder: resolve(folder) }),
+        )
+    }
+    const [own, ...others] = documents
+    if (!own) return undefined
+    for (const other of others) own.include(other)
+    return settingsOf(own, folder)
   } catch {
-    // That the job cannot be read is what is to be told.
     return undefined
   }
 }
@@ -57,17 +60,15 @@ export async function installationAlerts(home: string, env: Environment): Promis
   const file = join(home, INSTALLATION)
   const text = await readFile(file, 'utf8').catch(() => undefined)
   if (text === undefined) return undefined
-  const indented = text.replace(/^/gm, '  ')
-  return settingsOf(file, `alerts:\n${indented}`, home, env)
+  const yaml = readYaml(text)
+  return settingsOf(await opened(file, yaml, yaml.root, { env, folder: resolve(home) }), home)
 }
 
-async function settingsOf(
-  file: string,
-  text: string,
-  folder: string,
-  env: Environment,
-): Promise<AlertSettings> {
-  const document = await Document.open(file, text, { env, folder: resolve(folder) })
+/** A document of alerts alone. */
+const opened = (file: string, yaml: Yaml, alerts: YamlNode, context: SecretContext): Promise<Document> =>
+  Document.read(file, { ...yaml, root: { entries: new Map([['alerts', { node: alerts }]]) } }, context)
+
+function settingsOf(document: Document, folder: string): AlertSettings {
   const alerts = validate(
     document,
     ['alerts'],

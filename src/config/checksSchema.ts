@@ -47,7 +47,8 @@ const number = z
     value => digitsOf(value) <= DIGITS && Math.abs(value) < 10 ** DIGITS,
     `expected a number of at most ${DIGITS} digits; one that has more is exact in quotes: "9007199254740993"`,
   )
-const scalar = z.union([z.string(), number, z.boolean()])
+/** A value that is what was written. */
+export const scalar = z.union([z.string(), number, z.boolean()])
 const bound = z.union([z.string(), number, z.null()])
 
 /** Of texts that are no moments, nobody knows what order is meant. */

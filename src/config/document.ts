@@ -1,16 +1,5 @@
 import { dirname, relative, resolve } from 'node:path'
-import {
-  type Alias,
-  isAlias,
-  isMap,
-  isPair,
-  isScalar,
-  isSeq,
-  LineCounter,
-  type Node,
-  parseDocument,
-  visit,
-} from 'yaml'
+import type { LineCounter } from 'yaml'
 import { ownValue } from '../../engine/ownValue.ts'
 import type { Fault } from '../../engine/sql/faults.ts'
 import type { FilePlace } from '../../engine/sql/text.ts'
@@ -19,7 +8,8 @@ import { isMapping } from '../util/mapping.ts'
 import { redact } from '../util/redact.ts'
 import { ConfigInvalid } from './invalid.ts'
 import { secretValues } from './secrets.ts'
-import { type Expansion, expand, unveil, veil } from './variables.ts'
+import { type Expansion, expand } from './variables.ts'
+import { readYaml, type Yaml, type YamlNode } from './yaml.ts'
 
 export type Path = readonly (string | number)[]
 
@@ -50,23 +40,11 @@ export function below(other: unknown, own: unknown): unknown {
   return Object.fromEntries([...keys].map(key => [key, below(ownValue(other, key), ownValue(own, key))]))
 }
 
-/** Whether what is given is put together with the mapping: `<<`. */
-export const isMerge = ({ key }: { key: unknown }) => isScalar(key) && key.value === '<<'
-
-const keyOf = ({ key }: { key: unknown }) => String(isScalar(key) ? key.value : key)
-
-/** Whether what stands below these nodes is an environment. */
-const isOfEnvironments = (above: readonly unknown[]): boolean => {
-  const pairs = above.filter(isPair)
-  return pairs.length === 1 && keyOf(pairs[0]!) === 'environments'
-}
+/** Of which paths the references are resolved; of others they stay as they are written, and what they give need not be there. */
+type Needed = (path: Path) => boolean
 
 /** Shorter values are not replaced by their reference in a message: they stand in other words, too. */
 const SHORT = 4
-
-/** What is wrong with YAML, in words for who writes it. */
-const messageOf = ({ code, message }: { code: string; message: string }) =>
-  code === 'MULTIPLE_DOCS' ? 'a second document begins here (---): a file is one' : message
 
 /** A YAML file's content, with the span of everything in it. Collects problems, to report them all at once. */
 export class Document {
@@ -81,47 +59,42 @@ export class Document {
 
   /**
    * Fails with CONFIG_INVALID on a syntax error, a duplicate key, or a reference to what is not there; without a
-   * `context`, references stay as they are written. `connections`: of those at the top, only these are read, so that what
-   * others refer to need not be there.
+   * `context`, references stay as they are written.
    */
-  static async open(
+  static open(file: string, text: string, context?: SecretContext, isNeeded?: Needed): Promise<Document> {
+    return Document.read(file, readYaml(text), context, isNeeded)
+  }
+
+  /** The same of a file that has been read, or of a part of it. */
+  static async read(
     file: string,
-    text: string,
+    yaml: Yaml,
     context?: SecretContext,
-    connections?: ReadonlySet<string>,
+    isNeeded: Needed = () => true,
   ): Promise<Document> {
-    const lines = new LineCounter()
-    const parsed = parseDocument(veil(text), { lineCounter: lines, prettyErrors: false })
-    const all = parsed.get('connections')
-    if (connections && isMap(all)) all.items = all.items.filter(({ key }) => connections.has(keyOf({ key })))
-    const scalars = new Set<string>()
-    visit(parsed, {
-      // What other environments refer to need not be there.
-      Pair: (_, pair, above) =>
-        isOfEnvironments(above) && keyOf(pair) !== context?.env.NIGHTFREIGHT_ENV ? visit.SKIP : undefined,
-      Scalar: (key, { value }) => {
-        if (key !== 'key' && typeof value === 'string') scalars.add(unveil(value))
-      },
-    })
+    // What other environments refer to need not be there.
+    const isOwn: Needed = path =>
+      isNeeded(path) &&
+      (path[0] !== 'environments' || path.length < 2 || path[1] === context?.env.NIGHTFREIGHT_ENV)
     const expansions = new Map<string, Expansion>()
-    if (context && parsed.errors.length === 0)
-      for (const scalar of scalars) expansions.set(scalar, await expand(scalar, context))
-    return new Document(file, text, lines, parsed, expansions)
+    if (context && yaml.faults.length === 0)
+      for (const scalar of scalarsOf(yaml.root, isOwn))
+        if (!expansions.has(scalar)) expansions.set(scalar, await expand(scalar, context))
+    return new Document(file, yaml, expansions, isOwn)
   }
 
   private constructor(
     file: string,
-    text: string,
-    lines: LineCounter,
-    parsed: ReturnType<typeof parseDocument>,
+    { text, lines, root, faults }: Yaml,
     expansions: ReadonlyMap<string, Expansion>,
+    isNeeded: Needed,
   ) {
     this.file = file
     this.#lines = lines
-    for (const error of parsed.errors) this.#problem({ offset: error.pos[0] }, unveil(messageOf(error)))
+    for (const { at, message } of faults) this.#problem({ offset: at }, message)
     this.throwIfAny()
     this.secrets = secretValues(text, expansions)
-    this.value = this.#read(parsed.contents, [], expansions, alias => alias.resolve(parsed))
+    this.value = this.#read(root, [], path => (isNeeded(path) ? expansions : new Map()))
     this.throwIfAny()
   }
 
@@ -269,45 +242,21 @@ export class Document {
     return redact(message, this.secrets ?? []).replace(/(\/\/[^\s/:@"]*):[^\s@"]+@/g, '$1:***@')
   }
 
-  #read(
-    node: unknown,
-    path: Path,
-    expansions: ReadonlyMap<string, Expansion>,
-    resolve: (alias: Alias) => unknown,
-  ): unknown {
-    if (isAlias(node)) return this.#read(resolve(node), path, expansions, resolve)
+  #read(node: YamlNode, path: Path, expansions: (path: Path) => ReadonlyMap<string, Expansion>): unknown {
     const span = this.#spans.get(JSON.stringify(path)) ?? {}
     this.#spans.set(JSON.stringify(path), span)
-    const range = (node as Node | null)?.range
-    if (range) span.value = range[0]
-    if (isSeq(node)) return node.items.map((item, i) => this.#read(item, [...path, i], expansions, resolve))
-    if (isMap(node)) {
-      // What stands in the mapping itself goes before what it is merged with.
-      const merged = node.items.filter(isMerge).map(({ value }) => {
-        const read = this.#read(value, path, expansions, resolve)
-        if (typeof read === 'object' && read !== null) return read
-        this.problem(
-          path,
-          `${path.join('.')}: << needs a mapping, or a list of them: *NAME of an anchor &NAME`,
-        )
-        return {}
-      })
-      if (range) span.value = range[0]
-      const own = node.items
-        .filter(pair => !isMerge(pair))
-        .map(({ key, value }) => {
-          const name = unveil(String(isScalar(key) ? key.value : key))
-          const start = (key as Node).range?.[0]
-          this.#spans.set(JSON.stringify([...path, name]), start === undefined ? {} : { key: start })
-          return [name, this.#read(value, [...path, name], expansions, resolve)]
-        })
-      const others = merged.flatMap(each => (Array.isArray(each) ? each.toReversed() : [each]))
-      return { ...Object.assign({}, ...others), ...Object.fromEntries(own) }
-    }
-    if (!isScalar(node)) return null
-    if (typeof node.value !== 'string') return node.value
-    const raw = unveil(node.value)
-    const { text, problems, used } = expansions.get(raw) ?? { text: raw, problems: [], used: [] }
+    if (node.at !== undefined) span.value = node.at
+    if (node.items) return node.items.map((item, index) => this.#read(item, [...path, index], expansions))
+    if (node.entries)
+      return Object.fromEntries(
+        [...node.entries].map(([name, { key, node: value }]) => {
+          this.#spans.set(JSON.stringify([...path, name]), key === undefined ? {} : { key })
+          return [name, this.#read(value, [...path, name], expansions)]
+        }),
+      )
+    const { scalar: raw } = node
+    if (typeof raw !== 'string') return raw
+    const { text, problems, used } = expansions(path).get(raw) ?? { text: raw, problems: [], used: [] }
     span.raw = raw
     if (used.length > 0) span.given = text
     span.referenced = used.length > 0 && used.some(({ value }) => value === text)
@@ -315,4 +264,12 @@ export class Document {
     for (const { reference, value } of used) this.#masks.set(value, reference)
     return text
   }
+}
+
+/** The texts below a node that are needed. */
+function* scalarsOf(node: YamlNode, isNeeded: Needed, path: Path = []): Generator<string> {
+  if (!isNeeded(path)) return
+  for (const [index, item] of (node.items ?? []).entries()) yield* scalarsOf(item, isNeeded, [...path, index])
+  for (const [name, { node: value }] of node.entries ?? []) yield* scalarsOf(value, isNeeded, [...path, name])
+  if (typeof node.scalar === 'string') yield node.scalar
 }

@@ -1,18 +1,13 @@
-import { isMap, isScalar, parseDocument } from 'yaml'
 import { didYouMean } from '../../engine/nearest.ts'
 import type { JobConnection, JobSpec } from '../spec/job.ts'
 import type { Document } from './document.ts'
 import type { JobYaml } from './schema.ts'
-import { unveil, veil } from './variables.ts'
+import { keysBelow } from './yaml.ts'
 
 /** Names of the environments that files of a job declare; none where one is no YAML. */
-export function environmentNames(texts: string[]): string[] {
-  const names = texts.flatMap(text => {
-    const found = parseDocument(veil(text)).get('environments')
-    return isMap(found) ? found.items.map(({ key }) => unveil(String(isScalar(key) ? key.value : key))) : []
-  })
-  return [...new Set(names)]
-}
+export const environmentNames = (texts: string[]): string[] => [
+  ...new Set(texts.flatMap(text => keysBelow(text, 'environments'))),
+]
 
 /**
  * What a job says, without what is production's alone: its schedule, whom it tells, where it keeps copies. What its loads name

@@ -10,6 +10,19 @@ import type { Expanded } from './wildcards.ts'
 
 const COMMON = Object.keys(commonExtract.shape)
 
+/** Of an extract whose keys are not all right: what its loads and the schedule go by, so that they are not blamed for it. */
+export const understoodExtract = (name: string, keys: Record<string, unknown>) => ({
+  name,
+  from: String(keys.from),
+  key: textsIn(keys.key),
+  columns: {},
+  sensitive: textsIn(keys.sensitive),
+  ...(keys.mode === 'changes' && { changes: { history: false } }),
+  options: {},
+})
+
+const textsIn = (value: unknown) => [value ?? []].flat().map(String)
+
 /** Splits each extract's keys between the common ones and its connector's, and checks both. */
 export function readExtracts(
   document: Document,
@@ -33,6 +46,7 @@ export function readExtracts(
         [...path, 'from'],
         `extract.${name}.from: no connection "${keys.from}"${didYouMean(keys.from, Object.keys(yaml.connections))}`,
       )
+    if (!connection || !common) extracts.push(understoodExtract(name, keys))
     if (!connection) continue
     const { connector } = connection
     const own = Object.fromEntries(entries.filter(entry => !isCommon(entry)))

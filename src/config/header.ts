@@ -24,16 +24,14 @@ export function readHeader(
   let enrich: Model['function']
   let partial = false
   const text: string[] = []
-  let at = 0
-  for (const line of sql.split('\n')) {
-    const start = at + line.indexOf('--')
-    at += line.length + 1
-    const comment = /^\s*--+ ?(.*)$/.exec(line)?.[1]?.trimEnd()
+  for (const { 0: line, index } of sql.matchAll(/[^\r\n]+/g)) {
+    const start = index + line.indexOf('--')
+    const comment = /^\s*--+ ?(.*)$/s.exec(line)?.[1]?.trimEnd()
     if (comment === undefined) {
       if (line.trim() === '') continue
       break
     }
-    const tag = /^@(\w+)\s*(.*)$/.exec(comment)
+    const tag = /^@(\w+)\s*(.*)$/s.exec(comment)
     if (!tag) {
       text.push(comment)
       continue
@@ -61,7 +59,7 @@ export function readHeader(
           .filter(Boolean),
       )
     else if (name === 'column') {
-      const [, column, about] = /^("(?:[^"]|"")+"|\S+?):?(?:\s+(.*))?$/.exec(value)!
+      const [, column, about] = /^("(?:[^"]|"")+"|\S+?):?(?:\s+(.*))?$/s.exec(value)!
       const own = nameIn(column!)
       header.columns.push({ name: own, text: about ?? '', place: placeOf(sql, start) })
     } else if (name === 'enrich') {

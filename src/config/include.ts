@@ -1,11 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml'
 import type { SecretContext } from '../secrets/provider.ts'
 import { isMapping } from '../util/mapping.ts'
-import { Document, isMerge } from './document.ts'
+import { Document } from './document.ts'
 import { ConfigInvalid } from './invalid.ts'
-import { unveil, veil } from './variables.ts'
+import { readYaml } from './yaml.ts'
 
 /** A file that a job.yaml includes. */
 export interface Included {
@@ -82,27 +81,19 @@ function textOf(path: string): string | undefined {
 
 /** What a text includes; nothing where it is no YAML, which is for whoever opens it to say. */
 function namesIn(text: string): { path: string; line: number; column: number; problem?: string }[] {
-  const lines = new LineCounter()
-  const parsed = parseDocument(veil(text), { lineCounter: lines, prettyErrors: false })
-  if (parsed.errors.length > 0 || !isMap(parsed.contents)) return []
-  const target = (node: unknown) => (isAlias(node) ? node.resolve(parsed) : node)
-  const merged = parsed.contents.items.filter(isMerge).flatMap(({ value }) => itemsOf(target(value)))
-  const says = [parsed.contents, ...merged.map(target)].find(each => isMap(each) && each.has('include'))
-  if (!isMap(says)) return []
-  return itemsOf(target(says.get('include', true))).flatMap(item => {
-    const node = target(item)
-    if (isScalar(node) && node.value === null) return []
-    const { line, col } = lines.linePos((item as Node | undefined)?.range?.[0] ?? 0)
+  const { root, lines, isBroken } = readYaml(text)
+  const said = root.entries?.get('include')?.node
+  if (isBroken || !said) return []
+  return (said.items ?? [said]).flatMap(({ at = 0, scalar: path, items, entries }) => {
+    if (path === null) return []
+    const { line, col } = lines.linePos(at)
     const place = { line, column: col }
-    if (!isScalar(node) || typeof node.value !== 'string')
+    if (items || entries || typeof path !== 'string')
       return [{ path: '', ...place, problem: 'expected a file, or a list of files: [../shared/shop.yaml]' }]
-    const path = unveil(node.value)
     const problem = `${path} takes its place from a variable, but what a job is made of is the same everywhere: write the path itself`
     return [{ path, ...place, ...(path.includes('${') && { problem }) }]
   })
 }
-
-const itemsOf = (node: unknown): unknown[] => (isSeq(node) ? node.items : [node])
 
 /** A job.yaml with what it includes below what it says itself. Fails as {@link Document.open} does. */
 export async function openJob(

@@ -8,7 +8,7 @@ import type { Connector } from '../connectors/declare/define.ts'
 import type { JobConnection } from '../spec/job.ts'
 import type { Document } from './document.ts'
 import type { JobFolder } from './folder.ts'
-import type { JobYaml } from './schema.ts'
+import { historyColumns, type JobYaml } from './schema.ts'
 
 /** Checks each load against the connections, extracts and models it names. */
 export function readLoads(
@@ -43,8 +43,8 @@ export function readLoads(
       )
     for (const problem of loadProblems(load, connection?.connector))
       document.problem([...path, problem.key], `load.${table}.${problem.key}: ${problem.message}`)
-    const { to, from, key, mode, newer, stamp, deletes, partitions, compare, ignore, scd2, guard, verify } =
-      load
+    const { to, from, key, mode, newer, stamp, deletes, partitions, compare, ignore, guard, verify } = load
+    const scd2 = load.scd2 ?? historyColumns.parse({})
     const sensitive = sensitiveOf(load, extracts)
     const nesting = connection?.connector.capabilities.nesting
     const split = load.partition_by.find(name => isSensitive(sensitive, name))
@@ -129,6 +129,7 @@ function* loadProblems(
     yield { key: 'on_bad_row', message: `${connector.name} takes all rows of a load or none` }
   if (load.on_duplicate !== undefined && key.length === 0)
     yield { key: 'on_duplicate', message: 'needs a key: without one, no two rows are the same' }
-  if (load.deleted_at !== undefined && deletes !== 'soft')
-    yield { key: 'deleted_at', message: 'goes with deletes: soft' }
+  if (load.deleted_at !== undefined && (deletes !== 'soft' || mode === 'scd2'))
+    yield { key: 'deleted_at', message: 'goes with mode merge and deletes: soft' }
+  if (load.scd2 && mode !== 'scd2') yield { key: 'scd2', message: `goes with mode scd2, not ${mode}` }
 }

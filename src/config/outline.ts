@@ -5,6 +5,7 @@ import { declaredType } from '../connectors/declare/declared.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { isMapping } from '../util/mapping.ts'
 import { withDefaults } from './defaults.ts'
+import { understoodExtract } from './extracts.ts'
 import { fileFaults, withDeclared } from './files.ts'
 import { readFolder } from './folder.ts'
 import { openJob } from './include.ts'
@@ -89,7 +90,8 @@ export async function draftOutline(folder: string, remembered: Remembered): Prom
     const model = sharedModelOf(name, keys, connections)
     if (model) sharedModels[name] = model
     if (query === undefined && typeof table === 'string') sourceTables[name] = table
-    const { from = '', key = [], columns = {}, incremental, sensitive = [], on_duplicate } = common ?? {}
+    if (!common) return understoodExtract(name, keys)
+    const { from = '', key = [], columns = {}, incremental, sensitive = [], on_duplicate } = common
     return {
       name,
       from,

@@ -10,7 +10,7 @@ import { KINDS } from '../spec/alert.ts'
 import { parseBytes, parseDuration, parseNumber } from '../util/units.ts'
 import { archiveSchema } from './archive.ts'
 import { BATCH_KEYS } from './batchProcessing.ts'
-import { checksSchema } from './checksSchema.ts'
+import { checksSchema, scalar as variable } from './checksSchema.ts'
 import { compressionSchema } from './compression.ts'
 import { connectionPoolsSchema } from './connectionPools.ts'
 import { reportSchema } from './report.ts'
@@ -147,6 +147,13 @@ export const commonExtract = z.strictObject({
   pool: z.string().optional(),
 })
 
+/** Names of the columns of a history. */
+export const historyColumns = z.strictObject({
+  valid_from: z.string().min(1).default('valid_from'),
+  valid_to: z.string().min(1).default('valid_to'),
+  current: z.string().min(1).default('is_current'),
+})
+
 const load = z.strictObject({
   to: z.string(),
   from: z.string(),
@@ -161,13 +168,7 @@ const load = z.strictObject({
   partitions: z.strictObject({ every: z.enum(['day', 'month', 'year']), keep: count.optional() }).optional(),
   compare: names.default([]),
   ignore: names.default([]),
-  scd2: z
-    .strictObject({
-      valid_from: z.string().min(1).default('valid_from'),
-      valid_to: z.string().min(1).default('valid_to'),
-      current: z.string().min(1).default('is_current'),
-    })
-    .prefault({}),
+  scd2: historyColumns.optional(),
   guard: z
     .strictObject({ max_delete_share: share.default(0.1), allow_empty: z.boolean().default(false) })
     .prefault({}),
@@ -231,8 +232,11 @@ const environmentsSchema = z
 /** connections.yaml, which the jobs of a project share. */
 export const sharedSchema = z.strictObject({ connections: connectionsSchema })
 
-/** A value of `vars`, which SQL has by `getvariable`. */
-const variable = z.union([z.string(), z.number(), z.boolean()])
+/** Variables that every job has; DuckDB's names ignore case. */
+const OWN_VARIABLES = new Map([
+  [RUN_AT, "run_at is the run's own time"],
+  [LAST_VALUES, 'last_values is what checks gave in the last run'],
+])
 
 /** job.yaml, but for connections and extracts, whose keys depend on their connectors; see {@link jobSchema}. */
 const jobKeys = z.strictObject({
@@ -264,6 +268,10 @@ const jobKeys = z.strictObject({
       path: ['max_active_runs'],
       message: 'expected 1: a log is read by one run at a time',
     })
+    .refine(({ catchup, files, follow }) => !catchup || (files ?? follow) === undefined, {
+      path: ['catchup'],
+      message: 'expected false: of files and logs no interval is missed, each run takes all that has come',
+    })
     .refine(({ cron, files }) => cron === undefined || files === undefined, {
       path: ['files'],
       message: 'expected either cron or files',
@@ -279,13 +287,14 @@ const jobKeys = z.strictObject({
     .prefault({}),
   vars: z
     .record(z.string().regex(IDENTIFIER, 'expected names of letters, digits and _'), variable)
-    .refine(vars => !Object.hasOwn(vars, RUN_AT), {
-      path: [RUN_AT],
-      message: "expected another name: run_at is the run's own time",
-    })
-    .refine(vars => !Object.hasOwn(vars, LAST_VALUES), {
-      path: [LAST_VALUES],
-      message: 'expected another name: last_values is what checks gave in the last run',
+    .superRefine((vars, context) => {
+      const taken = new Map(OWN_VARIABLES)
+      for (const name of Object.keys(vars)) {
+        const other = taken.get(name.toLowerCase())
+        if (other !== undefined)
+          context.addIssue({ code: 'custom', path: [name], message: `expected another name: ${other}` })
+        taken.set(name.toLowerCase(), `${name} is the same to SQL`)
+      }
     })
     .default({}),
   extract: z.record(z.string(), z.record(z.string(), z.unknown())).default({}),

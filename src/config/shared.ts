@@ -1,10 +1,11 @@
 import { dirname, join } from 'node:path'
-import { parseDocument } from 'yaml'
 import { EngineError } from '../../engine/errors.ts'
 import type { SecretContext } from '../secrets/provider.ts'
+import { isMapping } from '../util/mapping.ts'
 import { Document } from './document.ts'
 import { sharedSchema } from './schema.ts'
 import { validate } from './validate.ts'
+import { keysBelow } from './yaml.ts'
 
 /** Connections that the jobs of a project share. */
 export interface Shared {
@@ -15,10 +16,8 @@ export interface Shared {
 }
 
 /** Names of the connections in a connections.yaml; none where there is no such file, or it cannot be read. */
-export function connectionNames(text: string | undefined): string[] {
-  const yaml = text === undefined ? undefined : parseDocument(text).toJS()
-  return Object.keys(yaml?.connections ?? {})
-}
+export const connectionNames = (text: string | undefined): string[] =>
+  text === undefined ? [] : keysBelow(text, 'connections')
 
 /** Reads connections.yaml beside a job's folder, of its connections those in `used`; undefined where there is none. */
 export async function readShared(
@@ -28,9 +27,22 @@ export async function readShared(
 ): Promise<Shared | undefined> {
   if (text === undefined) return undefined
   const folder = dirname(context.folder)
-  const document = await Document.open(join(folder, 'connections.yaml'), text, { ...context, folder }, used)
-  const yaml = validate(document, [], sharedSchema, document.value ?? {})
+  // What others refer to need not be there.
+  const isUsed = (name: unknown) => used.has(String(name))
+  const document = await Document.open(
+    join(folder, 'connections.yaml'),
+    text,
+    { ...context, folder },
+    path => path[0] !== 'connections' || path.length < 2 || isUsed(path[1]),
+  )
+  const yaml = validate(document, [], sharedSchema, withUsed(document.value, isUsed))
   document.throwIfAny()
   if (!yaml) throw new EngineError('CONFIG_INVALID', `${document.file} is not valid`)
   return { document, connections: yaml.connections, names: connectionNames(text) }
+}
+
+function withUsed(content: unknown, isUsed: (name: string) => boolean): unknown {
+  if (!isMapping(content) || !isMapping(content.connections)) return content ?? {}
+  const used = Object.entries(content.connections).filter(([name]) => isUsed(name))
+  return { ...content, connections: Object.fromEntries(used) }
 }

@@ -141,7 +141,10 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
   'load.*.insert_only': ['Columns that keep what they were first loaded with.', '[created_at]'],
   'load.*.stamp': ['A column that gets the time of the load.', 'loaded_at'],
   'load.*.deletes': ['What becomes of rows that are gone from the source.', 'soft'],
-  'load.*.deleted_at': ['With `deletes: soft`, the column that says since when.', 'removed_at'],
+  'load.*.deleted_at': [
+    'With `mode: merge` and `deletes: soft`, the column that says since when.',
+    'removed_at',
+  ],
   'load.*.partition_by': [
     'With `mode: partition` and in lakes, the columns that say which partition a row is in.',
     'day',
@@ -152,9 +155,12 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
   ],
   'load.*.partitions.every': ['How long a partition is.', 'month'],
   'load.*.partitions.keep': ['How many stay before that of the run: older ones are dropped.', '24'],
-  'load.*.compare': ['The only columns that decide whether a row has changed.', '[status, amount]'],
-  'load.*.ignore': ['Columns that do not.', '[seen_at]'],
-  'load.*.scd2': ['Names of the columns of a history.', '{ valid_from: since }'],
+  'load.*.compare': [
+    'With `mode: merge` or `scd2`, the only columns that decide whether a row has changed.',
+    '[status, amount]',
+  ],
+  'load.*.ignore': ['With `mode: merge` or `scd2`, columns that do not.', '[seen_at]'],
+  'load.*.scd2': ['With `mode: scd2`, names of the columns of a history.', '{ valid_from: since }'],
   'load.*.scd2.valid_from': ['From when a version holds.', 'since'],
   'load.*.scd2.valid_to': ['Until when.', 'until'],
   'load.*.scd2.current': ['Whether it holds now.', 'is_now'],

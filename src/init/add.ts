@@ -1,6 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join, matchesGlob } from 'node:path'
-import { isMap, parseDocument } from 'yaml'
 import { EngineError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
 import { ownValue } from '../../engine/ownValue.ts'
@@ -9,6 +8,7 @@ import { openJob } from '../config/include.ts'
 import { loadJob } from '../config/load.ts'
 import { isNamed, isWildcard, nameTables } from '../config/tableNames.ts'
 import { listTables } from '../config/wildcards.ts'
+import { withEntries } from '../config/yaml.ts'
 import type { JobConnection } from '../spec/job.ts'
 import { isMapping } from '../util/mapping.ts'
 
@@ -39,28 +39,20 @@ export async function addTables(
     )
   const chosen = listed.filter(table => isNamed(wanted, table) && !isThere(table.name))
   const file = join(folder, 'job.yaml')
-  const document = parseDocument(readFileSync(file, 'utf8'))
-  const map = (value: object) => {
-    const node = document.createNode(value)
-    if (isMap(node)) node.flow = true
-    return node
-  }
   const { defaults, globs } = await saidOf(folder)
   const [load] = loads
   const added = nameTables(
     chosen,
     extracts.map(({ name }) => name),
   )
+  const entries = { extract: {} as Record<string, unknown>, load: {} as Record<string, unknown> }
   for (const { extract, table } of added) {
     const key = table.key.length === 1 ? table.key[0] : table.key
-    document.setIn(
-      ['extract', extract],
-      map({
-        ...(defaults.extract.from !== connection.name && { from: connection.name }),
-        ...(table.name !== extract && { table: table.name }),
-        ...(table.key.length > 0 && { key }),
-      }),
-    )
+    entries.extract[extract] = {
+      ...(defaults.extract.from !== connection.name && { from: connection.name }),
+      ...(table.name !== extract && { table: table.name }),
+      ...(table.key.length > 0 && { key }),
+    }
     if (globs.some(glob => matchesGlob(extract, glob))) continue
     if (!load)
       throw new EngineError(
@@ -70,18 +62,15 @@ export async function addTables(
           hint: 'Write its first load: load: { NAME: { to: CONNECTION, from: NAME } }.',
         },
       )
-    document.setIn(
-      ['load', extract],
-      map({
-        ...(defaults.load.to !== load.to && { to: load.to }),
-        from: extract,
-        // Of a table without a key no other is possible.
-        ...((defaults.load.mode === undefined || table.key.length === 0) &&
-          defaults.load.mode !== 'replace' && { mode: 'replace' }),
-      }),
-    )
+    entries.load[extract] = {
+      ...(defaults.load.to !== load.to && { to: load.to }),
+      from: extract,
+      // Of a table without a key no other is possible.
+      ...((defaults.load.mode === undefined || table.key.length === 0) &&
+        defaults.load.mode !== 'replace' && { mode: 'replace' }),
+    }
   }
-  if (added.length > 0) writeFileSync(file, document.toString({ lineWidth: 0 }))
+  if (added.length > 0) writeFileSync(file, withEntries(file, readFileSync(file, 'utf8'), entries))
   return added.map(({ extract }) => extract)
 }
 

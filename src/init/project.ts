@@ -1,8 +1,9 @@
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
-import { parseDocument } from 'yaml'
 import { EngineError } from '../../engine/errors.ts'
+import { connectionNames } from '../config/shared.ts'
+import { withEntries } from '../config/yaml.ts'
 import { makeFolder } from '../util/folder.ts'
 import { shellWord } from '../util/shell.ts'
 import { type Draft, jobText, modelOf } from './job.ts'
@@ -41,6 +42,12 @@ export function writeProject(folder: string, draft: Draft, ends: Ends): string[]
           hint: 'Give another folder, or move that file away.',
         },
       )
+  const connections = join(jobs, 'connections.yaml')
+  const shared = withConnections(
+    connections,
+    existsSync(connections) ? readFileSync(connections, 'utf8') : undefined,
+    draft,
+  )
   const put = (path: string, text: string, mode?: number) => {
     makeFolder(dirname(path))
     writeFileSync(path, text, { mode })
@@ -57,11 +64,6 @@ export function writeProject(folder: string, draft: Draft, ends: Ends): string[]
 
   put(join(folder, 'job.yaml'), jobText(draft))
   for (const [path, sql] of Object.entries(files)) put(join(folder, path), sql)
-  const connections = join(jobs, 'connections.yaml')
-  const shared = withConnections(
-    existsSync(connections) ? readFileSync(connections, 'utf8') : undefined,
-    draft,
-  )
   if (shared !== undefined) put(connections, shared)
   append(join(jobs, '.env'), assignments(urls), 0o600)
   append(join(jobs, '.env.example'), assignments(placeholders(urls)))
@@ -111,7 +113,7 @@ function placeholders(urls: Record<string, string>): Record<string, string> {
 }
 
 /** connections.yaml with the draft's connections; undefined where it has them. */
-function withConnections(before: string | undefined, { from, to }: Draft): string | undefined {
+function withConnections(file: string, before: string | undefined, { from, to }: Draft): string | undefined {
   const line = (name: string) => `\${${variableOf(name)}}`
   if (before === undefined)
     return `# What the jobs beside it may name. URLs come from the environment, or .env: no secret is written here.
@@ -119,10 +121,11 @@ connections:
   ${from}: "${line(from)}"
   ${to}: "${line(to)}"
 `
-  const document = parseDocument(before)
-  const missing = [from, to].filter(name => !document.hasIn(['connections', name]))
-  for (const name of missing) document.setIn(['connections', name], line(name))
-  return missing.length > 0 ? document.toString({ lineWidth: 0 }) : undefined
+  const missing = [from, to].filter(name => !connectionNames(before).includes(name))
+  if (missing.length === 0) return undefined
+  return withEntries(file, before, {
+    connections: Object.fromEntries(missing.map(name => [name, line(name)])),
+  })
 }
 
 const workflowText = (jobs: string, folder: string) => `name: nightfreight

@@ -13,3 +13,16 @@ test('tags of a model’s comments are known in any case', () => {
     ['Orders.', 'Ada', ['a', 'b'], [['id', 'The key.']]],
   )
 })
+
+test('lines of a model may end as they end on Windows, and its comments hold any character', () => {
+  const sql =
+    '\ufeff-- Orders,\n-- by day.\n\n--\n-- All\u2028of them.\n-- @column id The\u2028key.\n-- @buckets 4 by a.b\n-- @enrich enrich/x.ts\n-- @odd x\nSELECT 1\n-- @owner Ada\n'
+  const read = readHeader('m.sql', sql)
+  assert.equal(read.header?.description, 'Orders, by day.\n\nAll\u2028of them.')
+  assert.deepEqual(
+    [read.header?.columns[0]?.text, read.buckets?.count, read.function?.file, read.header?.owner],
+    ['The\u2028key.', 4, 'enrich/x.ts', undefined],
+  )
+  assert.equal(read.header?.warnings[0]?.place?.line, 9)
+  assert.deepEqual(readHeader('m.sql', sql.replaceAll('\n', '\r\n')), read)
+})

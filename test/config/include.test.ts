@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: references of job.yaml, not of this file
 /** `include:`: what jobs share, below what each says itself; every fault has the file and the line where it stands. */
 import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -155,7 +156,6 @@ test('what would include nothing, or hold against the order in which it is named
       `/shared/shop.yaml:1:1: an included file holds keys, as job.yaml does: vars: { region: emea }; found ${holds}`,
     )
   assert.match(
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: a reference of job.yaml
     await fault('include: ${ROOT}/shop.yaml'),
     /job\.yaml:2:10: include: \$\{ROOT\}\/shop\.yaml takes its place from a variable, .* write the path itself/,
   )
@@ -246,4 +246,81 @@ test('where a file is missing, its job is still told of as far as the others and
     ),
     { channels: ['ops'], needs: ['SHOP_URL'] },
   )
+})
+
+test('an environment is one however job.yaml says it: by an alias, a merge, or in an included file', async () => {
+  const dev = 'dev: { targets: { dw: "duckdb:dev.duckdb" } }'
+  for (const environments of [
+    `environments: { ${dev} }`,
+    `<<: { environments: { ${dev} } }`,
+    `<<: { environments: &e { ${dev} } }\nenvironments: *e`,
+    `environments: { <<: { ${dev} } }`,
+    `include: ../../shared/e.yaml`,
+  ]) {
+    const folder = project({
+      'jobs/orders/job.yaml': `job: o\nconnections: { dw: "duckdb:dw.duckdb" }\nload: { a: { to: dw, from: a, key: id } }\n${environments}\n`,
+      'jobs/orders/a.sql': 'SELECT 1 AS id',
+      'jobs/orders/.env.dev': 'A=1\n',
+      'shared/e.yaml': `environments: { <<: { ${dev} } }`,
+    })
+    const { environment, connections } = await loadJob(folder, { NIGHTFREIGHT_ENV: 'dev' })
+    assert.equal(environment, 'dev', environments)
+    assert.match(JSON.stringify(connections.dw!.config), /dev\.duckdb/)
+  }
+})
+
+test('of the connections that are shared, those that the job uses are read, whatever they are written by', async () => {
+  const folder = (connections: string) =>
+    project({
+      'jobs/orders/job.yaml': 'job: o\nextract: { a: { from: shop } }\n',
+      'jobs/connections.yaml': `connections:\n  ${connections.replaceAll('\n', '\n  ')}\n`,
+    })
+  const shop = async (connections: string) => {
+    const { connections: found } = await loadJob(folder(connections), { P: 's3cret' })
+    assert.deepEqual(Object.keys(found), ['shop'])
+    return found.shop!.config as { url: string; password?: string }
+  }
+  const base = 'base: &base { url: "postgres://h/db", password: "${P}" }'
+  assert.equal((await shop(`${base}\nshop: { <<: *base, user: me }`)).password, 's3cret')
+  assert.equal(
+    (await shop(`<<: { shop: { url: "postgres://u@h/db" }, lake: "\${NOBODY}" }`)).password,
+    undefined,
+  )
+  // A reference may stand unquoted within braces, and is another's to give.
+  assert.equal(
+    (await shop('dw: { url: "postgres://h/x", password: ${NOBODY} }\nshop: postgres://u@h/db')).password,
+    undefined,
+  )
+  assert.deepEqual(await faults(folder('dw: { url: "postgres://h/x", password: ${NOBODY} }\nshp: ${P}')), [
+    '/jobs/orders/job.yaml:2:23: extract.a.from: no connection "shop"; did you mean "shp"?',
+  ])
+})
+
+test('a reference in an anchor is resolved where it is used, and only there', async () => {
+  const folder = project({
+    'jobs/orders/job.yaml': `job: o
+environments: { other: { targets: { shop: &shop { url: "postgres://u@h/db", password: "\${P}" }, dw: "\${NOBODY}" } } }
+connections: { shop: *shop }
+`,
+  })
+  const { connections } = await loadJob(folder, { P: 's3cret' })
+  assert.equal((connections.shop!.config as { password: string }).password, 's3cret')
+  assert.deepEqual(await faults(folder), [
+    '/jobs/orders/job.yaml:2:87: connections.shop.password: environment variable P is not set: export it, or give a default, ${P:-default}',
+  ])
+})
+
+test('alerts of a job that is not valid are its own, also by an alias, a merge or unquoted references', async () => {
+  for (const alerts of [
+    'vars: { c: &c { ops: { command: cat } } }\nalerts: { channels: *c, on: { failure: ops } }',
+    'vars: { ops: &o { command: cat } }\nalerts: { channels: { <<: { ops: *o } }, on: { failure: ops } }',
+    'alerts: { channels: { ops: { webhook: ${HOOK:-http://h/"x"} } } }',
+  ]) {
+    const folder = project({ 'jobs/orders/job.yaml': `${alerts}\nload: !x [\n` })
+    assert.deepEqual(
+      Object.keys((await readAlertsAlone(folder, root, {})).alerts?.channels ?? {}),
+      ['ops'],
+      alerts,
+    )
+  }
 })

@@ -2,43 +2,10 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { z } from 'zod'
-import { EngineError } from '../../engine/errors.ts'
 import { loadJob } from '../../src/config/load.ts'
-import { type Connector, defineConnector } from '../../src/connectors/declare/define.ts'
 import { connectorFor } from '../../src/connectors/index.ts'
 import { folder, root } from './folder.ts'
-
-const capabilities = {
-  source: true,
-  target: true,
-  incremental: true,
-  modes: ['merge'] as const,
-}
-const registry: Connector[] = [
-  defineConnector({
-    name: 'postgres',
-    schemes: ['postgres', 'postgresql'],
-    config: z.object({ url: z.string(), schema: z.string().optional() }),
-    extract: z.object({ table: z.string(), where: z.string().optional() }),
-    capabilities,
-    types: [],
-  }),
-  defineConnector({
-    name: 'http',
-    schemes: ['http', 'https'],
-    config: z.object({ url: z.string(), headers: z.record(z.string(), z.string()).optional() }),
-    extract: z.object({ path: z.string(), sinceParam: z.string().optional() }),
-    capabilities: { ...capabilities, target: false },
-    types: [],
-  }),
-]
-
-const ENV = {
-  LEGACY: 'postgres://u:s3cr%40t@h/db',
-  WAREHOUSE: 'postgres://w:wpass@h/dw',
-  API: 'https://api/x',
-}
+import { ENV, registry } from './registry.ts'
 
 const GOOD = `job: sync
 schedule: { cron: "0 2 * * *", depends_on_past: true }
@@ -189,117 +156,6 @@ test('the hash follows every file', async () => {
 })
 
 const HEAD = 'job: j\nconnections: { legacy: "${LEGACY}", api: "${API}" }\n'
-const bad: [name: string, yaml: string, messages: string[]][] = [
-  [
-    'an unknown key',
-    `${HEAD}extract:\n  members: { from: legacy, table: t, incrementel: { column: a } }\n`,
-    ['job.yaml:4:38: unknown key "incrementel" in extract.members; did you mean "incremental"?'],
-  ],
-  [
-    'an unknown key at the top',
-    `${HEAD}extracts: {}\n`,
-    ['job.yaml:3:1: unknown key "extracts"; did you mean "extract"?'],
-  ],
-  [
-    'a wrong type',
-    `${HEAD}extract:\n  m: { from: legacy, table: 12 }\n`,
-    ['job.yaml:4:29: extract.m.table: expected a string; found 12'],
-  ],
-  [
-    'a missing key',
-    `${HEAD}extract:\n  m: { table: members }\n`,
-    ['job.yaml:4:3: extract.m needs "from": a string'],
-  ],
-  [
-    'several at once',
-    `${HEAD}quality: { max_error_rate: 5 }\nresources: { memory: lots }\nsla: { max_duration: 6x }\n`,
-    [
-      'job.yaml:3:28: quality.max_error_rate: expected a number from 0 to 1; found 5',
-      'job.yaml:4:22: resources.memory: expected a size such as 512MB or 1GB; found "lots"',
-      'job.yaml:5:22: sla.max_duration: expected a duration such as 30s, 5m or 6h; found "6x"',
-    ],
-  ],
-  [
-    'a kind of drift, or a policy of it, that is none',
-    `${HEAD}extract:\n  m: { from: legacy, table: t, drift: { droped: fail } }\n  n: { from: legacy, table: t, drift: { widened: ignore } }\n  o: { from: legacy, table: t, drift: ignore }\n`,
-    [
-      'job.yaml:4:41: unknown key "droped" in extract.m.drift; did you mean "dropped"?',
-      'job.yaml:5:50: extract.n.drift.widened: expected evolve, fail; found "ignore"',
-      'job.yaml:6:39: extract.o.drift: expected fail or a mapping; found "ignore"',
-    ],
-  ],
-  [
-    'a largest chunk below the smallest',
-    `${HEAD}chunking: { default_chunk_size: 500, max_chunk_size: 400 }\n`,
-    ['job.yaml:3:54: chunking.max_chunk_size: expected at least default_chunk_size; found 400'],
-  ],
-  [
-    'an unknown connection',
-    `${HEAD}extract:\n  m: { from: legcy, table: t }\n`,
-    ['job.yaml:4:14: extract.m.from: no connection "legcy"; did you mean "legacy"?'],
-  ],
-  [
-    'a load from nothing, into what cannot be loaded',
-    `${HEAD}extract:\n  m: { from: legacy, table: t }\nload:\n  x: { to: api, from: n, key: [] }\n`,
-    [
-      'job.yaml:6:12: load.x.to: http cannot be loaded into',
-      'job.yaml:6:23: load.x.from: no model or extract "n"',
-      'job.yaml:6:31: load.x.key: mode merge needs a key',
-    ],
-  ],
-  [
-    'a key that has a column twice',
-    `${HEAD}extract:\n  m: { from: legacy, table: t }\nload:\n  x: { to: legacy, from: m, key: [id, ID] }\n`,
-    ['job.yaml:6:34: load.x.key: names one twice; found ["id", "ID"]'],
-  ],
-  [
-    'a table without a name',
-    `${HEAD}extract:\n  m: { from: legacy, table: t }\nload:\n  "": { to: legacy, from: m, key: id }\n`,
-    ['job.yaml:6:3: load: a table needs a name'],
-  ],
-  [
-    'a second document',
-    `${HEAD}---\na: 1\n`,
-    ['job.yaml:3:1: a second document begins here (---): a file is one'],
-  ],
-  [
-    'a variable that is not set',
-    'job: j\nconnections:\n  legacy: ${NOPE}\n',
-    [
-      'job.yaml:3:11: connections.legacy: environment variable NOPE is not set: export it, or give a default, ${NOPE:-default}',
-    ],
-  ],
-  [
-    'an unknown scheme',
-    'job: j\nconnections: { a: "postgrs://u:pw@h/d" }\n',
-    [
-      'job.yaml:2:19: connections.a: no connector for scheme "postgrs"; did you mean "postgres"?; known schemes: postgres, postgresql, http, https',
-    ],
-  ],
-  [
-    'a value from a variable shows the variable',
-    `${HEAD}load: { x: { to: legacy, from: m, key: a, mode: "\${LEGACY}" } }\n`,
-    ['job.yaml:3:49: load.x.mode: expected append, merge, replace, partition, scd2; found "${LEGACY}"'],
-  ],
-  [
-    'a parameter where the connector has none',
-    `${HEAD}extract:\n  m: { from: legacy, table: t, incremental: { column: a, param: s } }\n`,
-    ['job.yaml:4:58: extract.m.incremental.param: a postgres connection takes no parameter'],
-  ],
-]
-for (const [name, yaml, messages] of bad)
-  test(`refuses ${name}`, async () => {
-    const path = await folder(yaml)
-    await assert.rejects(loadJob(path, ENV, { registry }), (error: unknown) => {
-      assert.ok(error instanceof EngineError)
-      assert.equal(error.code, 'CONFIG_INVALID')
-      assert.deepEqual(
-        error.message.split('\n'),
-        messages.map(message => join(path, message)),
-      )
-      return true
-    })
-  })
 
 test('syntax errors and duplicate keys have a line', async () => {
   await assert.rejects(

@@ -46,6 +46,7 @@ for (const [schedule, message] of [
   ['{ cron: "0 2 30 2 *" }', 'expected a cron expression of 5 fields that comes true'],
   ['{ cron: "@daily" }', 'expected a cron expression of 5 fields that comes true'],
   ['{ cron: "0 2 * * *", start: soon }', 'expected a time such as 2026-01-31'],
+  ['{ files: { from: drops, match: x }, catchup: true }', 'of files and logs no interval is missed'],
   ['{ after: j }', 'j cannot wait for itself'],
   ['{ files: { from: drips, match: x } }', 'no connection "drips"; did you mean "drops"?'],
   ['{ files: { from: pg, match: x } }', 'pg is postgres; expected a folder of this machine'],

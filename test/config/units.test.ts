@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { expand, unveil, veil } from '../../src/config/variables.ts'
+import { keysBelow, withEntries } from '../../src/config/yaml.ts'
 import { parseBytes, parseDuration } from '../../src/util/units.ts'
 
 test('durations', () => {
@@ -74,4 +75,28 @@ test('a text with references is the one that their values were put into, whateve
       assert.equal(decodeURIComponent(/^mysql:\/\/u:([^@/?#]*)@h\/d$/.exec(url)![1]!), a)
     }),
   )
+})
+
+test('entries are added to a file, whose references and comments stay as they are', () => {
+  const text = `# Ours.
+connections:
+  base: { url: "postgres://h/db", password: \${Q} } # unquoted
+  lake: duckdb:x
+`
+  const added = { connections: { dw: '${DW_URL}' }, load: {} }
+  assert.equal(withEntries('c.yaml', text, added), `${text}  dw: \${DW_URL}\n`)
+  assert.deepEqual(keysBelow(text, 'connections'), ['base', 'lake'])
+  for (const empty of ['', '# none\n', 'connections:\n'])
+    assert.deepEqual(keysBelow(withEntries('c.yaml', empty, added), 'connections'), ['dw'])
+  const elsewhere = 'x: &c { a: b }\nconnections: *c\n'
+  assert.throws(
+    () => withEntries('c.yaml', elsewhere, added),
+    /c\.yaml:2:1: connections is no mapping that stands here itself: add dw by hand/,
+  )
+  assert.throws(
+    () => withEntries('c.yaml', '<<: { connections: { a: b } }', added),
+    /no mapping that stands here/,
+  )
+  assert.throws(() => withEntries('c.yaml', 'a: [b\n', added), /c\.yaml:\d:\d: /)
+  assert.throws(() => withEntries('c.yaml', '[a]', added), /c\.yaml:1:1: expected a mapping/)
 })
