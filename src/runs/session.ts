@@ -77,7 +77,10 @@ export async function openSession(
     each => each.close(),
   )
   await duck.lock()
-  const { sources, targets } = connect(spec, stagedJobs(metadata, staging, root))
+  const { sources, targets } = connect(
+    spec,
+    stagedJobs(metadata, staging, root, join(root, runFolder({ spec, run }))),
+  )
   for (const [name, target] of targets) target.onWait = wait => held.waits(name, wait)
   for (const system of [...sources.values(), ...targets.values()]) stack.defer(() => system.close())
   return {
