@@ -93,8 +93,11 @@ export function clearTemporary(folder: string): void {
 
 const TEMPORARY = '.tmp'
 
-// Each attempt has a name of its own: a stale owner must not find its successor's file under its own name.
-const temporaryOf = (path: string) => `${path}.${randomBytes(6).toString('hex')}${TEMPORARY}`
+/**
+ * A name for what becomes `path`, or is beside it for a while: {@link clearTemporary} removes it. Each attempt has one of its own:
+ * a stale owner must not find its successor's file under its own name.
+ */
+export const temporaryOf = (path: string) => `${path}.${randomBytes(6).toString('hex')}${TEMPORARY}`
 
 const discard = (temporary: string) => rmSync(temporary, { recursive: true, force: true })
 

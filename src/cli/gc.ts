@@ -11,6 +11,13 @@ interface GcFlags {
   json?: boolean
 }
 
+/** What is said of what goes, beside its size. */
+const MORE = {
+  run: '',
+  files: ', the rest is needed',
+  temporary: ', temporary files of a process that is gone',
+}
+
 export function gcCommand(): Command {
   return new Command('gc')
     .description('Remove old runs: staged data, reports, metadata; never what a run still needs')
@@ -49,8 +56,8 @@ export function gcCommand(): Command {
         return
       }
       for (const { run, job, what, files, bytes } of collected) {
-        const kept = what === 'files' ? ', the rest is needed' : ''
-        print(`${job}  ${run}  ${counted(files, 'file')}, ${megabytes(bytes)}${kept}`)
+        const whose = job === '' ? run : `${job}  ${run}`
+        print(`${whose}  ${counted(files, 'file')}, ${megabytes(bytes)}${MORE[what]}`)
       }
       for (const { job, runs, files, bytes } of archives)
         print(

@@ -30,6 +30,15 @@ export async function goingStep(database: Database, clock: Clock, run: string): 
   return found?.name.slice(stepLease(run, '').length)
 }
 
+/** Who has taken a run, or steps of it, and was not followed by others, whether they still live or not. */
+export async function holdersOf(database: Database, run: string): Promise<string[]> {
+  const found = await database.all<{ owner: string }>(
+    `SELECT DISTINCT owner FROM leases WHERE owner <> '' AND (name = :own OR name LIKE :steps)`,
+    { own: runLease(run), steps: stepLease(run, '%') },
+  )
+  return found.map(({ owner }) => owner)
+}
+
 /** The run of a job that an orchestrator knows by a key, which its id ends with. */
 export async function runOfKey(
   database: Database,

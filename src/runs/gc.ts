@@ -19,6 +19,7 @@ import { isDone, runLease } from '../metadata/runs.ts'
 import type { BucketStaging } from '../stores/staging.ts'
 import { ownName } from '../util/owner.ts'
 import { openStaging } from './staging.ts'
+import { leftTemps, removeTemp } from './tempFolder.ts'
 
 export interface GcOptions {
   metadata: Metadata
@@ -39,8 +40,11 @@ export interface GcOptions {
 export interface Collected {
   run: string
   job: string
-  /** `run`: everything, and its rows in the metadata store; `files`: what no later image is made of. */
-  what: 'run' | 'files'
+  /**
+   * `run`: everything, and its rows in the metadata store; `files`: what no later image is made of; `temporary`: what a killed
+   * process of it had spilled to the disk.
+   */
+  what: 'run' | 'files' | 'temporary'
   files: number
   bytes: number
 }
@@ -60,7 +64,8 @@ export async function collectGarbage(options: GcOptions): Promise<Collected[]> {
   const bucket = openStaging(options.staging, root)
   try {
     if (!options.dryRun) await forgetTriggers(metadata.database, before)
-    return await collect(options, { root, bucket }, facts.runs, reasons)
+    const temporary = options.filesOf === undefined ? await collectTemps(options) : []
+    return [...temporary, ...(await collect(options, { root, bucket }, facts.runs, reasons))]
   } finally {
     bucket?.close()
   }
@@ -118,6 +123,22 @@ async function collect(
   return collected
 }
 
+/** Temporary files that killed processes left, whatever becomes of their runs. */
+async function collectTemps({ metadata, home, dryRun, log }: GcOptions): Promise<Collected[]> {
+  const collected: Collected[] = []
+  for (const { of, path } of await leftTemps(metadata, home)) {
+    const sizes = [...sizesIn(path).values()]
+    const bytes = sizes.reduce((sum, size) => sum + size, 0)
+    const job = (await metadata.run(of))?.job ?? ''
+    if (!dryRun) {
+      removeTemp(path)
+      log.info({ job, run: of, what: 'temporary', files: sizes.length, bytes }, 'removed')
+    }
+    collected.push({ run: of, job, what: 'temporary', files: sizes.length, bytes })
+  }
+  return collected
+}
+
 /** Files below the staging root that runs which stay are made of, also where those lie in other runs' folders. */
 async function neededFiles(
   metadata: Metadata,
@@ -153,15 +174,23 @@ async function neededFiles(
 /** Bytes of each file of a folder, named as manifests name them: relative to the root, with slashes. */
 async function filesOf({ root, bucket }: Staged, folder: string): Promise<Map<string, number>> {
   const files = new Map(bucket ? await bucket.list(folder) : [])
+  for (const [path, size] of sizesIn(join(root, folder)))
+    files.set(relative(root, path).split(sep).join('/'), size)
+  return files
+}
+
+/** Bytes of each file below a folder, by its path. */
+function sizesIn(folder: string): Map<string, number> {
+  const sizes = new Map<string, number>()
   try {
-    for (const entry of readdirSync(join(root, folder), { recursive: true, withFileTypes: true })) {
+    for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
       if (!entry.isFile()) continue
       const path = join(entry.parentPath, entry.name)
-      files.set(relative(root, path).split(sep).join('/'), statSync(path).size)
+      sizes.set(path, statSync(path).size)
     }
   } catch (error) {
     // Staged on another machine, or collected before.
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
-  return files
+  return sizes
 }

@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Part, StagedFile, Staging } from '../../engine/contracts/staging.ts'
+import type { Part, StagedFile } from '../../engine/contracts/staging.ts'
 import { taskName } from '../../engine/contracts/taskName.ts'
 import type { Clock } from '../../engine/contracts/tasks.ts'
 import { EngineError } from '../../engine/errors.ts'
@@ -21,6 +21,7 @@ import { hasMetadata, openMetadata } from '../metadata/open.ts'
 import { isDone } from '../metadata/runs.ts'
 import type { HistoryRecord } from '../metadata/syncHistory.ts'
 import type { JobSpec } from '../spec/job.ts'
+import type { BucketStaging } from '../stores/staging.ts'
 import { shellWord } from '../util/shell.ts'
 import type { Production } from './environment.ts'
 import { correctionsOf } from './errors.ts'
@@ -174,7 +175,7 @@ export class ProductionRun implements AsyncDisposable {
     context: JobContext,
     extract: string,
     from: string,
-    bucket?: { staging: Staging; root: string },
+    bucket?: { staging: BucketStaging; root: string },
   ): Promise<Image> {
     const { spec, root, signal } = context
     const { run } = this.last
@@ -186,7 +187,9 @@ export class ProductionRun implements AsyncDisposable {
     if (!names.includes(extract))
       throw refuse(`run ${run} of production has not read it${didYouMean(extract, names)}`)
     const manifest = imageFile(spec.job, run, extract)
-    const text = (await bucket?.staging.read(manifest)) ?? (await new LocalStaging(from).read(manifest))
+    const text = bucket
+      ? ((await bucket.staging.read(manifest)) ?? (await bucket.staging.readUnshared(manifest, from)))
+      : await new LocalStaging(from).read(manifest)
     const image = text === undefined ? undefined : manifestIn<Image>(text)
     const gone = `what run ${run} of production has staged is gone or damaged`
     if (!image) throw refuse(gone)

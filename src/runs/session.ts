@@ -1,5 +1,5 @@
-import { mkdirSync, rmdirSync, rmSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { EngineError } from '../../engine/errors.ts'
 import type { Mask } from '../../engine/mask.ts'
@@ -27,6 +27,7 @@ import { takeSlots } from './slots.ts'
 import { stagedJobs } from './stagedJob.ts'
 import { openStaging } from './staging.ts'
 import { waitForTurn } from './turn.ts'
+import { leftTemps, makeTemp, removeTemp } from './tempFolder.ts'
 
 /** Everything that a run works with, open. */
 export type JobContext = RunContext & { spec: JobSpec }
@@ -42,10 +43,10 @@ export async function openSession(
   const { spec, record, signal, stop } = held
   const { run, fence } = record
   const root = join(home, 'staging')
-  // Steps of one run may be done on this machine at one time, and who was overtaken may still be at work.
-  const temp = join(home, 'tmp', run, String(fence))
-  for (const folder of [root, temp]) mkdirSync(folder, { recursive: true, mode: 0o700 })
-  stack.defer(() => clearTemp(temp))
+  mkdirSync(root, { recursive: true, mode: 0o700 })
+  const temp = stack.adopt(makeTemp(home, run), removeTemp)
+  // What killed processes have spilled, this run's and others', may be as large as what they read.
+  for (const { path } of await leftTemps(metadata, home)) removeTemp(path)
   checkResources(spec, home)
   const refresh = options.fullRefresh && tablesOf(spec, options.fullRefresh)
   const bucket = openStaging(options.env.STAGING_URL, root, { run, fence }, spec.stagingCodec)
@@ -77,7 +78,10 @@ export async function openSession(
     each => each.close(),
   )
   await duck.lock()
-  const { sources, targets } = connect(spec, stagedJobs(metadata, staging, root))
+  const { sources, targets } = connect(
+    spec,
+    stagedJobs(metadata, staging, root, join(root, runFolder({ spec, run }))),
+  )
   for (const [name, target] of targets) target.onWait = wait => held.waits(name, wait)
   for (const system of [...sources.values(), ...targets.values()]) stack.defer(() => system.close())
   return {
@@ -122,16 +126,6 @@ export async function openSession(
     workers,
     budget,
     duck,
-  }
-}
-
-/** Removes a folder for temporary files, and the run's own where no other of its processes has one in it. */
-function clearTemp(folder: string): void {
-  rmSync(folder, { recursive: true, force: true })
-  try {
-    rmdirSync(dirname(folder))
-  } catch {
-    // It is not empty.
   }
 }
 

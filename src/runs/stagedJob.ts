@@ -1,11 +1,13 @@
-import { join } from 'node:path'
-import type { Staging } from '../../engine/contracts/staging.ts'
+import { mkdirSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { StagedFile, Staging } from '../../engine/contracts/staging.ts'
 import { isOfKind, subjectOf, taskName } from '../../engine/contracts/taskName.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
 import { LocalStaging } from '../../engine/staging/local.ts'
+import { isIntact, linkOrCopy, temporaryOf } from '../../engine/staging/store.ts'
 import type { Transformed } from '../../engine/transform/transformed.ts'
-import type { OpenStagedJob, StagedTable } from '../connectors/declare/stagedJob.ts'
+import type { HeldTables, OpenStagedJob, StagedTable } from '../connectors/declare/stagedJob.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { isDone } from '../metadata/runs.ts'
 import { doneTasks } from '../metadata/tasks.ts'
@@ -14,9 +16,9 @@ import { openStaging } from './staging.ts'
 /** Runs among which the last one that loaded is looked for. */
 const LOOKED_AT = 100
 
-/** What other jobs have staged, for extracts that read their models. */
+/** What other jobs have staged, for extracts that read their models. Files that are held have second names below `folder`. */
 export const stagedJobs =
-  (metadata: Metadata, staging: Staging, root: string): OpenStagedJob =>
+  (metadata: Metadata, staging: Staging, root: string, folder = root): OpenStagedJob =>
   async job => {
     const runs = await metadata.history({ job, limit: LOOKED_AT })
     const last = runs.find(({ status }) => isDone(status))
@@ -32,25 +34,61 @@ export const stagedJobs =
     }
     const { run, run_at: runAt } = last
     const store = metadata.taskStore({ run, fence: 0 })
+    const gone = (model: string) =>
+      new EngineError('STAGING_CORRUPT', `${job}.${model}: what run ${run} staged is gone or damaged`, {
+        hint: `Run ${job} again.`,
+      })
+    const outputOf = async (model: string) => {
+      const made = await store.output<Transformed>(taskName('model', model))
+      // Forgotten with what it had staged.
+      if (!(await metadata.run(run))) throw gone(model)
+      if (!made?.parts) throw await missing(metadata, job, run, model)
+      const { columns, parts, rows, rejected, findings, sideFiles = [] } = made
+      const good = { columns, rows: rows - rejected, parts, ...(rejected > 0 && findings && { findings }) }
+      return { model, good, files: [...parts, ...sideFiles] }
+    }
     return {
       run,
       runAt,
       async table(model): Promise<StagedTable> {
-        const made = await store.output<Transformed>(taskName('model', model))
-        if (!made?.parts) throw await missing(metadata, job, run, model)
-        const { columns, parts, rows, rejected, findings, sideFiles = [] } = made
-        if (!(await staging.bring([...parts, ...sideFiles])))
-          throw new EngineError(
-            'STAGING_CORRUPT',
-            `${job}.${model}: what run ${run} staged is gone or damaged`,
-            {
-              hint: `Run ${job} again.`,
-            },
-          )
-        return { columns, rows: rows - rejected, root, parts, ...(rejected > 0 && findings && { findings }) }
+        const { good, files } = await outputOf(model)
+        if (!(await staging.bring(files))) throw gone(model)
+        return { ...good, root }
+      },
+      async hold(models): Promise<HeldTables> {
+        const own = temporaryOf(join(folder, job))
+        const release = () => rmSync(own, { recursive: true, force: true })
+        const found = await Promise.all([...new Set(models)].map(outputOf))
+        const all = found.flatMap(({ model, files }) => files.map(file => ({ model, file })))
+        try {
+          // At once: to look whether they are what they were takes longer, and then they cannot go any more.
+          for (const { file } of all) link(root, own, file)
+          for (const { model, file } of all) {
+            if (await isIntact(own, file)) continue
+            if (!(await staging.bring([file])) || !link(root, own, file)) throw gone(model)
+          }
+        } catch (error) {
+          release()
+          throw error
+        }
+        return { tables: new Map(found.map(({ model, good }) => [model, { ...good, root: own }])), release }
       },
     }
   }
+
+/** Gives a file its name below another folder, too; false where it is gone. */
+function link(from: string, to: string, { file }: StagedFile): boolean {
+  const path = join(to, file)
+  mkdirSync(dirname(path), { recursive: true })
+  rmSync(path, { force: true })
+  try {
+    linkOrCopy(join(from, file), path)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    throw error
+  }
+}
 
 /** The same for a process that has nothing open yet; what is opened goes with `stack`. */
 export function openStagedJobs(

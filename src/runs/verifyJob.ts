@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { LoadSpec } from '../../engine/contracts/load.ts'
 import type { Target } from '../../engine/contracts/target.ts'
@@ -23,6 +23,7 @@ import { readIn } from './knownColumns.ts'
 import { openMask } from './mask.ts'
 import type { RunOptions } from './options.ts'
 import { openStaging } from './staging.ts'
+import { makeTemp, removeTemp } from './tempFolder.ts'
 
 /** How a job's targets compare with what was staged for them last. */
 export interface VerifyOutcome {
@@ -57,9 +58,8 @@ export async function verifyJob(
   })
   options.secrets.push(...spec.secrets, ...secretsIn(options.env.STAGING_URL))
   const root = join(home, 'staging')
-  const temp = join(home, 'tmp', `verify-${process.pid}`)
   mkdirSync(root, { recursive: true, mode: 0o700 })
-  mkdirSync(temp, { recursive: true, mode: 0o700 })
+  const temp = makeTemp(home, 'verify')
   const { threads, memory } = spec.resources
   const bucket = openStaging(options.env.STAGING_URL, root)
   const staging = bucket ?? new LocalStaging(root)
@@ -132,7 +132,7 @@ export async function verifyJob(
     await Promise.all([...sources.values(), ...targets.values(), workers].map(system => system.close()))
     bucket?.close()
     duck.close()
-    rmSync(temp, { recursive: true, force: true })
+    removeTemp(temp)
   }
 }
 

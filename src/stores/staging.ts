@@ -36,7 +36,8 @@ export class BucketStaging implements Staging {
     this.root = root
     this.local = new LocalStaging(root)
     this.packing = packing
-    this.writer = writer
+    const { bucket, prefix } = client.access
+    this.writer = { ...writer, bucket: `${bucket}/${prefix}` }
   }
 
   async keep(files: string[]): Promise<void> {
@@ -52,33 +53,41 @@ export class BucketStaging implements Staging {
   }
 
   async bring(files: StagedFile[]): Promise<boolean> {
-    const found = await inParallel(
-      files,
-      AT_ONCE,
-      async file => (await isIntact(this.root, file)) || this.fetch(file),
-    )
-    for (const { file } of files) if (!this.kept.has(file)) this.kept.set(file, undefined)
+    const found = await inParallel(files, AT_ONCE, async staged => {
+      if (!(await isIntact(this.root, staged)) && !(await this.fetch(staged))) return false
+      const { file } = staged
+      // What this machine alone has, from before the staging was in a bucket, is still to be sent.
+      if (!this.kept.has(file) && (await this.objects(runOf(file))).has(file)) this.kept.set(file, undefined)
+      return true
+    })
     return found.every(Boolean)
   }
 
-  /** The bucket's manifest counts: another machine may have taken the run over since ours was written. */
+  /** The bucket's manifest counts: another machine may have taken the run over since ours was written, and taken it back. */
   async read(file: string): Promise<string | undefined> {
     const found = await this.client.get(file)
-    // From before the staging was in a bucket.
-    if (!found) return this.local.read(file)
+    if (!found) return this.readUnshared(file)
     const text = found.bytes.toString()
     for (const part of partsIn(text)) this.kept.set(part.file, undefined)
     return text
   }
 
+  /** A machine's own manifest, where it was never in the bucket: one that was and is there no more was taken back. */
+  async readUnshared(file: string, root = this.root): Promise<string | undefined> {
+    const text = await new LocalStaging(root).read(file)
+    return text !== undefined && writerIn(text)?.bucket === this.writer.bucket ? undefined : text
+  }
+
   async publish(manifests: Manifest[]): Promise<void> {
-    for (const manifest of manifests) await this.publishOne(manifest)
-    await this.local.publish(manifests)
+    const { writer } = this
+    const own = manifests.map(({ file, content }) => ({ file, content: { ...content, writer } }))
+    for (const manifest of own) await this.publishOne(manifest)
+    await this.local.publish(own)
   }
 
   private async publishOne({ file, content }: Manifest): Promise<void> {
     const { writer } = this
-    const bytes = Buffer.from(JSON.stringify({ ...content, writer }, null, 2))
+    const bytes = Buffer.from(JSON.stringify(content, null, 2))
     for (let attempt = 0; attempt < TRIES; attempt++) {
       const there = await this.client.get(file)
       const other = there && writerIn(there.bytes.toString())
@@ -168,10 +177,12 @@ export class BucketStaging implements Staging {
   }
 }
 
-/** Who writes: the fence tells who of a run's processes has taken it over. */
+/** Who writes, and where to: the fence tells who of a run's processes has taken it over. */
 interface Writer {
   run: string
   fence: number
+  /** Absent in what an earlier version wrote. */
+  bucket?: string
 }
 
 interface BucketStagingOptions {

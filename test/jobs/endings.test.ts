@@ -1,10 +1,21 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { EngineError } from '../../engine/errors.ts'
+import { stepLease } from '../../src/metadata/runs.ts'
+import { commandLine } from '../commandLine.ts'
 import { notesInto, type SmallJob, smallJob } from './small.ts'
 
 const yaml = (more = '') => `
@@ -246,4 +257,47 @@ test('a run leaves nothing in the folder for temporary files', async t => {
   writeFileSync(join(job.folder, 'in', 'a.csv'), 'id\nx\n')
   assert.notEqual((await job.run()).error, undefined)
   assert.deepEqual(readdirSync(join(job.home, 'tmp')), [])
+})
+
+test('what a killed run had spilled goes with its resume, or with gc, and not what a step has that goes on', async t => {
+  const job = await made(t, 'spilled')
+  const temps = () => globSync('tmp/*/*', { cwd: job.home })
+  const killed = () =>
+    commandLine(job.home, ['run', job.folder], {
+      begun: child => {
+        const timer = setInterval(() => {
+          const [folder] = temps()
+          if (folder === undefined) return
+          clearInterval(timer)
+          writeFileSync(join(job.home, folder, 'spilled'), 'rows')
+          child.kill('SIGKILL')
+        }, 5)
+      },
+    })
+  assert.equal((await killed()).signal, 'SIGKILL')
+  const { run } = (await job.metadata.runs(1))[0]!
+  assert.equal(temps().length, 1)
+  const resumed = await job.cli('run', job.folder)
+  assert.equal(resumed.code, 0, resumed.output)
+  assert.match(resumed.output, new RegExp(`continuing run ${run}`))
+  assert.deepEqual(temps(), [])
+
+  assert.equal((await killed()).signal, 'SIGKILL')
+  const { run: second } = (await job.metadata.runs(1))[0]!
+  // Of processes in other containers nobody here can tell whether they live: of two of them, one does a step.
+  const [gone, there] = ['gone', 'there'].map(name => {
+    const folder = join('tmp', second, `1@${encodeURIComponent(`${name}/1.2:3:4`)}`)
+    mkdirSync(join(job.home, folder))
+    return folder
+  }) as [string, string]
+  await job.metadata.leases.acquire(stepLease(second, 'models'), 'there/1.2:3:4')
+  const would = await job.cli('gc', '--dry-run')
+  assert.match(
+    would.out,
+    new RegExp(`spilled  ${second}  1 file, .*temporary files of a process that is gone\n`),
+  )
+  assert.equal(temps().length, 3)
+  assert.equal((await job.cli('gc')).out, would.out.replace('Would remove', 'Removed'))
+  assert.deepEqual(temps(), [there])
+  assert.ok(!existsSync(join(job.home, gone)))
 })

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { globSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { loadJob } from '../../src/config/load.ts'
-import { smallJob } from './small.ts'
+import { notesInto, smallJob } from './small.ts'
 
 const SHOP = `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }
 extract:
@@ -91,6 +92,46 @@ test('a model of another job is read as its last run that loaded left it', async
   assert.match(view.err, /TABLE_MISSING.*kept no rows of a model seen.*-- @materialised table/s)
   write('job.yaml', FINANCE.replace('shop.lists', 'shop.list'))
   assert.match(await errorNow(), /a model list; did you mean "lists"/)
+})
+
+test('a job that runs on while its models are read, its older files removed, does not disturb who reads them', async t => {
+  const { shop, folder, rows } = await twoJobs(t, 'followed')
+  assert.equal((await shop.run()).error, undefined)
+  let orders = ORDERS
+  /** Reads both models; once `is` says so, the other job runs again and what it staged before is swept away. */
+  const readWhile = async (is: (told: string) => boolean) => {
+    const notes: string[] = []
+    let swept = false
+    const tell = (text: string) => {
+      notes.push(text)
+      if (swept || !is(text)) return
+      swept = true
+      orders += `${6 + orders.length},1,paid\n`
+      writeFileSync(join(shop.folder, 'in/orders.csv'), orders)
+      for (const args of [
+        ['run', shop.folder],
+        ['gc', '--keep-days', '0'],
+      ])
+        execFileSync(process.execPath, ['src/main.ts', ...args], {
+          cwd: join(import.meta.dirname, '../..'),
+          env: { ...process.env, NIGHTFREIGHT_HOME: shop.home },
+        })
+    }
+    const progress = { ...notesInto(notes), note: tell, finished: tell }
+    const { error, outcome } = await shop.run({ folder, progress })
+    assert.equal(error, undefined)
+    assert.ok(swept, notes.join('\n'))
+    const [total] = await rows('total')
+    return { n: total!.n, lists: (await rows('lists')).length, note: outcome.extracted[0]!.note }
+  }
+  // Planned, and not read yet: of the run that there is.
+  const later = await readWhile(text => /is followed\.lists as of/.test(text))
+  assert.deepEqual([later.n, later.lists], ['3', 5])
+  assert.match(later.note!, /is read as of/)
+  // All tables are of one run.
+  const between = await readWhile(text => text === 'extract.paid')
+  assert.deepEqual([between.n, between.lists], ['3', 5])
+  assert.deepEqual(globSync('staging/finance/**/*.tmp', { cwd: shop.home }), [])
 })
 
 test('what is wrong with it is said of its line', async t => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -12,7 +12,7 @@ import { openStaging } from '../../src/runs/staging.ts'
 import type { BucketStaging } from '../../src/stores/staging.ts'
 import { startS3 } from '../s3.ts'
 import { freshPostgres } from '../servers.ts'
-import { smallJob } from './small.ts'
+import { notesInto, smallJob } from './small.ts'
 
 const server = await startS3()
 after(() => server.stop())
@@ -67,6 +67,69 @@ for (const until of ['plan', 'extract.db', 'model.out', 'diff.%_out'])
     assert.deepEqual(night.outcome.changes[0]!.counts.updates, 1)
     assert.deepEqual(await sum(`${name}_out`), { n: 1225, ids: 50 })
   })
+
+test('a manifest that another machine took back is believed by none: a table that was refused is loaded by the next run', async t => {
+  const { query: source, url: shop } = await freshPostgres(t)
+  const { query: target, url: dw } = await freshPostgres(t)
+  await source(`CREATE TABLE kept (id int PRIMARY KEY); CREATE TABLE refused (id int PRIMARY KEY);
+    INSERT INTO kept VALUES (1), (2); INSERT INTO refused VALUES (1), (2), (3)`)
+  const made = await smallJob(t, 'taken_back', {
+    'job.yaml': `connections: { shop: "${shop}", dw: "${dw}" }
+extract: { "*": { from: shop } }
+load: { "out_*": { to: dw, from: "*", deletes: hard, guard: { max_delete_share: 1 } } }
+resources: { threads: 1 }
+`,
+  })
+  const machine = (letter: string) => ({
+    env: { STAGING_URL: location('taken_back') },
+    home: join(made.home, letter),
+  })
+  assert.equal((await made.run(machine('a'))).error, undefined)
+  await source('DELETE FROM refused WHERE id = 1; DELETE FROM kept WHERE id = 1')
+  await target(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$;
+    CREATE TRIGGER refuse BEFORE DELETE ON out_refused EXECUTE FUNCTION refuse()`)
+  const { run } = await made.run({ ...machine('a'), until: 'diff.out_refused' })
+  const state = join(made.home, 'a/staging/taken_back', run, 'state/out_refused.json')
+  assert.ok(existsSync(state), 'compared here')
+  const resumed = await made.run({ ...machine('b'), resume: run })
+  assert.match((resumed.error as Error).message, /not now/)
+  assert.ok(existsSync(state), 'only the bucket was told')
+  await target('DROP TRIGGER refuse ON out_refused')
+  assert.equal((await made.run(machine('a'))).error, undefined)
+  assert.deepEqual(await target('SELECT id FROM out_refused ORDER BY id'), [{ id: 2 }, { id: 3 }])
+  assert.deepEqual(await target('SELECT id FROM out_kept'), [{ id: 2 }])
+})
+
+test('a home that had no bucket brings into it what its images still list', async () => {
+  const { made, machine, lose } = await job('brought')
+  const alone = { ...machine('a'), env: {} }
+  const nextNight = (night: number) =>
+    query(`UPDATE brought SET n = 0, seen = ${50 + night} WHERE id = ${night}`)
+  for (const night of [1, 2]) {
+    assert.equal((await made.run(alone)).error, undefined)
+    await nextNight(night)
+  }
+  const { error, outcome } = await made.run(machine('a'))
+  assert.equal(error, undefined)
+  assert.equal(outcome.extracted[0]!.rows, 2, 'from the watermark on')
+  lose('a')
+  await nextNight(3)
+  const notes: string[] = []
+  const elsewhere = await made.run({ ...machine('b'), progress: notesInto(notes) })
+  assert.equal(elsewhere.error, undefined)
+  assert.equal(elsewhere.outcome.extracted[0]!.rows, 2, notes.join('\n'))
+  assert.equal(elsewhere.outcome.changes[0]!.counts.updates, 1)
+  assert.deepEqual(await sum('brought_out'), { n: 1269, ids: 50 })
+
+  const moved = { STAGING_URL: location('brought_on') }
+  await nextNight(4)
+  assert.equal((await made.run({ ...machine('b'), env: moved })).error, undefined)
+  lose('b')
+  await nextNight(5)
+  const last = await made.run({ ...machine('c'), env: moved })
+  assert.equal(last.outcome.extracted[0]!.rows, 2, 'from one bucket to another')
+  assert.deepEqual(await sum('brought_out'), { n: 1260, ids: 50 })
+})
 
 test('an environment works on what production has in the bucket, with the tables that its globs stood for', async t => {
   const { query: read, url: source } = await freshPostgres(t)

@@ -8,6 +8,13 @@ export interface StagedJob {
   runAt: string
   /** Brings the rows of a model here. Fails with TABLE_MISSING where the run has none of that name. */
   table(model: string): Promise<StagedTable>
+  /** The same of several models, whose files stay until they are released, whatever later runs of the job replace. */
+  hold(models: string[]): Promise<HeldTables>
+}
+
+export interface HeldTables {
+  tables: Map<string, StagedTable>
+  release(): void
 }
 
 /** A model's rows in Parquet files. */

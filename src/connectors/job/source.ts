@@ -21,6 +21,8 @@ export class JobSource implements Source {
   private readonly job: string
   private readonly openJob: OpenStagedJob
   private opened: Promise<StagedJob> | undefined
+  /** The run that the plan tells of. */
+  private planned: string | undefined
 
   constructor(job: string, openJob: OpenStagedJob) {
     this.job = job
@@ -31,35 +33,63 @@ export class JobSource implements Source {
     await this.staged()
   }
 
-  async describe({ options }: ExtractSpec): Promise<TableSchema> {
-    const { run, runAt, table } = await this.staged()
-    const { model } = options as JobExtract
-    const { columns, rows, parts } = await table(model)
+  async describe(extract: ExtractSpec): Promise<TableSchema> {
+    const model = modelOf(extract)
+    const { of, found } = await this.ofLast(({ table }) => table(model))
+    const { columns, rows, parts } = found
     const bytes = parts.reduce((sum, part) => sum + part.bytes, 0)
-    return { columns, key: [], rows, bytes, notes: [`is ${this.job}.${model} as of ${runAt}, run ${run}`] }
+    this.planned = of.run
+    return { columns, key: [], rows, bytes, notes: [`is ${this.job}.${model} ${asOf(of)}`] }
   }
 
-  async open(lanes: number): Promise<Snapshot> {
-    const { table } = await this.staged()
+  /** The files of all tables are held until it is closed: the job may run, and its older files be removed, as often as it likes. */
+  async open(lanes: number, _signal: AbortSignal, reads: Read[]): Promise<Snapshot> {
+    const { of, found } = await this.ofLast(({ hold }) => hold(reads.map(modelOf)))
+    const { tables, release } = found
     return {
       lanes,
+      ...(of.run !== this.planned && { note: `is read ${asOf(of)}` }),
       lane: { module: moduleBeside(import.meta.url, 'lane'), payload: null },
       rejoinable: true,
       joined: async () => {},
-      ranges: async read => [rangeOf(read, await table((read.options as JobExtract).model))],
+      ranges: async read => [rangeOf(read, tables.get(modelOf(read))!)],
       split: async () => undefined,
       check: async () => {},
-      close: async () => {},
+      close: async () => release(),
     }
   }
 
   async close(): Promise<void> {}
 
+  /** What `act` finds of the last run; of a later one, where that has replaced meanwhile what it had staged. */
+  private async ofLast<T>(act: (of: StagedJob) => Promise<T>): Promise<{ of: StagedJob; found: T }> {
+    for (;;) {
+      const of = await this.staged()
+      try {
+        return { of, found: await act(of) }
+      } catch (error) {
+        if (!(error instanceof EngineError) || error.code !== 'STAGING_CORRUPT') throw error
+        this.opened = undefined
+        if ((await this.staged()).run === of.run) throw error
+      }
+    }
+  }
+
   private staged(): Promise<StagedJob> {
-    this.opened ??= this.openJob(this.job)
+    if (!this.opened) {
+      const opened = this.openJob(this.job)
+      this.opened = opened
+      opened.catch(() => {
+        this.opened = undefined
+      })
+    }
     return this.opened
   }
 }
+
+const modelOf = ({ options }: Pick<ExtractSpec, 'options'>) => (options as JobExtract).model
+
+const asOf = ({ run, runAt }: StagedJob) => `as of ${runAt}, run ${run}`
 
 function rangeOf(read: Read, table: StagedTable): Range {
   for (const { name, type } of read.columns) {
@@ -71,5 +101,5 @@ function rangeOf(read: Read, table: StagedTable): Range {
         { hint: 'The other job has run meanwhile: run this one again.' },
       )
   }
-  return { label: (read.options as JobExtract).model, rows: table.rows, payload: table }
+  return { label: modelOf(read), rows: table.rows, payload: table }
 }
