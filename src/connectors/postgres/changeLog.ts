@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
 import type {
   ChangeLog,
@@ -101,7 +102,8 @@ export class PostgresChangeLog implements ChangeLog {
   ): Promise<Snapshot & { position: LogPosition }> {
     // The slot is for its snapshot, which is ours once the connection is closed.
     const view = async (client: pg.Client) => {
-      const own = `${reader.slice(0, 50)}_${process.pid}`
+      // Names are the cluster's, whatever databases slots read; and processes of two machines may have one id.
+      const own = `nightfreight_${reader.slice(-8)}_${process.pid}_${randomBytes(8).toString('hex')}`
       const [made] = await this.ask<{ consistent_point: string; snapshot_name: string }>(
         client,
         `CREATE_REPLICATION_SLOT ${quoteIdent(own)} TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT`,
