@@ -290,8 +290,8 @@ export interface ChangeLog {
    * were. The reader's next run fails with LOG_LOST. Absent where a server keeps its log by its own clock.
    */
   limitKept?(reader: string, signal: AbortSignal): Promise<KeptBeyond | undefined>
-  /** Removes what keeps the log for the reader; what was removed, for people. */
-  drop(reader: string, signal: AbortSignal): Promise<string[]>
+  /** Removes what keeps the log for the reader; what was removed, for people. Absent where a server keeps its log by its own clock. */
+  drop?(reader: string, signal: AbortSignal): Promise<string[]>
 }
 
 export interface LaneDescriptor {

@@ -7,9 +7,9 @@ import type { Snapshot } from '../../engine/contracts/source.ts'
 import { readerOf } from '../../engine/plan/prepare.ts'
 import { PostgresChangeLog } from '../../src/connectors/postgres/changeLog.ts'
 import { commandLine } from '../commandLine.ts'
-import { freshMariadb, freshPostgres } from '../servers.ts'
+import { type FreshDatabase, freshMariadb, freshPostgres } from '../servers.ts'
 import { dropAfter, follow, reversed } from './following.ts'
-import { smallJob } from './small.ts'
+import { notesInto, smallJob } from './small.ts'
 
 const warehouse = await freshPostgres()
 
@@ -286,6 +286,71 @@ test('postgres: tables of two databases of a cluster are read at a time, whateve
   }
   const { position } = await open(one, 'first', () => open(other, 'second', async () => {}))
   assert.match(position, /^[0-9A-F]+\/[0-9A-F]+$/)
+})
+
+test('postgres: a log that no extract reads any more is told each night, and dropped by the line that is told', async t => {
+  const own = reversed(t)
+  const [read, unread] = [await freshPostgres(own), await freshPostgres(own)]
+  for (const { query } of [read, unread])
+    for (const sql of ['CREATE TABLE items (id int PRIMARY KEY)', 'INSERT INTO items VALUES (1)'])
+      await query(sql)
+  const yamlOf = (
+    mode: string,
+    otherMode: string,
+  ) => `connections: { s: "${read.url}", other: "${unread.url}", w: "${warehouse.url}" }
+extract:
+  kept_one: { from: s, table: items, mode: ${mode} }
+  kept_other: { from: other, table: items, mode: ${otherMode} }
+load:
+  kept_one: { to: w, from: kept_one, key: id }
+  kept_other: { to: w, from: kept_other, key: id }
+resources: { memory: 300MB, threads: 1 }
+`
+  const job = await smallJob(own, 'unread', { 'job.yaml': yamlOf('changes', 'changes') })
+  dropAfter(own, job)
+  const slots = async ({ query, name }: FreshDatabase) =>
+    (await query(`SELECT 1 FROM pg_replication_slots WHERE database = '${name}'`)).length
+  const told = async () => {
+    const notes: string[] = []
+    assert.equal((await job.run({ progress: notesInto(notes) })).error, undefined)
+    return notes.filter(note => /no extract reads/.test(note))
+  }
+  assert.deepEqual(await told(), [])
+  job.yaml(yamlOf('changes', 'read'))
+  for (let night = 0; night < 2; night++) {
+    const [note, ...more] = await told()
+    assert.match(note!, /^other: replication slot nightfreight_unread_other_\w+ keeps [\d.]+ MB of log, /)
+    assert.match(note!, new RegExp(`: nightfreight changes drop ${job.folder} other$`))
+    assert.deepEqual(more, [])
+  }
+  const status = await job.cli('changes', 'status', job.folder)
+  assert.match(
+    status.output,
+    /^other: replication slot .*\n {2}tables {4}none: no extract reads it any more$/m,
+  )
+  job.yaml(yamlOf('changes', 'changes').replace(', other:', ', anew:').replace('from: other', 'from: anew'))
+  const renamed = await job.cli('changes', 'status', job.folder)
+  assert.match(
+    renamed.output,
+    /^ {2}note +nightfreight_unread_other_\w+ keeps .* under a former name: SELECT pg_drop_replication_slot\('nightfreight_unread_other_\w+'\); drops it$/m,
+  )
+  job.yaml(yamlOf('changes', 'read'))
+  const misspelled = await job.cli('changes', 'drop', job.folder, 'othr')
+  assert.equal(misspelled.code, 2, misspelled.output)
+  assert.match(misspelled.output, /did you mean "other"/)
+  const line = await job.cli('changes', 'drop', job.folder, 'other')
+  assert.equal(line.code, 0, line.output)
+  assert.match(line.output, /^other: removed replication slot \S+, publication \S+$/m)
+  assert.deepEqual([await slots(read), await slots(unread)], [1, 0])
+  assert.deepEqual(await told(), [])
+  job.yaml(yamlOf('read', 'read'))
+  assert.match((await told()).join(), /^s: replication slot/)
+  const all = await job.cli('changes', 'drop', job.folder)
+  assert.equal(all.code, 0, all.output)
+  assert.deepEqual([await slots(read), await slots(unread)], [0, 0])
+  const nothing = await job.cli('changes', 'status', job.folder)
+  assert.equal(nothing.code, 2, nothing.output)
+  assert.match(nothing.output, /no server keeps a log for it/)
 })
 
 test('postgres: a log that is lost, a slot that moved on, and a table made anew are errors that say what to do', async t => {

@@ -143,8 +143,10 @@ export class PostgresChangeLog implements ChangeLog {
            coalesce(current_setting('max_slot_wal_keep_size', true), '-1') AS limit`,
       )
       const holder = `replication slot ${reader}`
-      if (!slot) return { holder, exists: false, end: end!.lsn, notes: [] }
+      const others = await this.otherSlots(client, reader)
+      if (!slot) return { holder, exists: false, end: end!.lsn, notes: others }
       const notes = [
+        ...others,
         ...(slot.status === 'lost' ? ['the server removed log that it needed: run with --full-refresh'] : []),
         ...(slot.status === 'unreserved' ? ['the server may remove log that it needs at any time'] : []),
         ...(slot.active_pid !== null ? [`read by process ${slot.active_pid}`] : []),
@@ -208,6 +210,20 @@ export class PostgresChangeLog implements ChangeLog {
       }
       return removed
     })
+  }
+
+  /** Who renames a job or a connection leaves a slot of the former name, which no job knows. */
+  private async otherSlots(client: pg.Client, reader: string): Promise<string[]> {
+    const others = await this.ask<{ slot_name: string; bytes: string | null }>(
+      client,
+      `SELECT slot_name, pg_wal_lsn_diff(${LOG_END}, restart_lsn)::bigint AS bytes FROM pg_replication_slots
+       WHERE slot_name LIKE 'nightfreight\\_%' AND slot_name <> ${quoteLiteral(reader)}
+         AND database = current_database() AND NOT temporary ORDER BY slot_name`,
+    )
+    return others.map(
+      ({ slot_name, bytes }) =>
+        `${slot_name} keeps ${megabytes(Number(bytes ?? 0))} here, too, for another job, or this one under a former name: SELECT pg_drop_replication_slot('${slot_name}'); drops it`,
+    )
   }
 
   private async createSlot(reader: string, signal: AbortSignal): Promise<void> {
