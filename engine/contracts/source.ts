@@ -282,8 +282,8 @@ export interface ChangeLog {
   ): Promise<void>
   /** The module that reads it, a `ChangeModule` of changes.ts, with what it needs. */
   reading: LaneDescriptor
-  /** Lets the server forget what lies before a position that every target has committed. */
-  acknowledge(reader: string, position: LogPosition, signal: AbortSignal): Promise<void>
+  /** Lets the server forget what lies before the least of these positions: every target has committed what its table had up to there. */
+  acknowledge(reader: string, positions: LogPosition[], signal: AbortSignal): Promise<void>
   status(reader: string, signal: AbortSignal): Promise<LogStatus>
   /**
    * Has the server keep no more for a reader for which it keeps more than the connection allows; gives how many bytes that

@@ -6,6 +6,7 @@ import pg from 'pg'
 import type { Snapshot } from '../../engine/contracts/source.ts'
 import { readerOf } from '../../engine/plan/prepare.ts'
 import { PostgresChangeLog } from '../../src/connectors/postgres/changeLog.ts'
+import { lsnOf } from '../../src/connectors/postgres/lsn.ts'
 import { commandLine } from '../commandLine.ts'
 import { type FreshDatabase, freshMariadb, freshPostgres } from '../servers.ts'
 import { dropAfter, follow, reversed } from './following.ts'
@@ -351,6 +352,67 @@ resources: { memory: 300MB, threads: 1 }
   const nothing = await job.cli('changes', 'status', job.folder)
   assert.equal(nothing.code, 2, nothing.output)
   assert.match(nothing.output, /no server keeps a log for it/)
+})
+
+test('postgres: what fails beside it has no log kept; a table that fails has it kept, until it is loaded', async t => {
+  const own = reversed(t)
+  const { url, name: database, query } = await freshPostgres(own)
+  for (const table of ['good', 'bad', 'plain'])
+    for (const sql of [
+      `CREATE TABLE ${table} (id int PRIMARY KEY, n int)`,
+      `INSERT INTO ${table} VALUES (1, 1)`,
+    ])
+      await query(sql)
+  const job = await smallJob(own, 'beside', {
+    'job.yaml': `connections: { s: "${url}", p: "${url}", w: "${warehouse.url}" }
+extract:
+  good: { from: s, table: good, mode: changes }
+  bad: { from: s, table: bad, mode: changes }
+  plain: { from: p, table: plain }
+load:
+  beside_good: { to: w, from: good, key: id }
+  beside_bad: { to: w, from: bad, key: id, on_error: continue }
+  beside_plain: { to: w, from: plain, key: id, on_error: continue }
+resources: { memory: 300MB, threads: 1 }
+`,
+  })
+  dropAfter(own, job)
+  const confirmed = async () => {
+    const [slot] = await query<{ lsn: string }>(
+      `SELECT confirmed_flush_lsn AS lsn FROM pg_replication_slots WHERE database = '${database}'`,
+    )
+    return lsnOf(slot!.lsn)
+  }
+  const night = async (n: number, fails: boolean) => {
+    for (const table of ['good', 'bad', 'plain']) await query(`UPDATE ${table} SET n = ${n}`)
+    const notes: string[] = []
+    const before = await confirmed().catch(() => 0n)
+    const { error } = await job.run({ progress: notesInto(notes), fresh: true })
+    assert.equal(error !== undefined, fails, String(error))
+    const [found] = await warehouse.query<{ n: number[] }>(
+      'SELECT ARRAY[(SELECT n FROM beside_good), (SELECT n FROM beside_bad WHERE id = 1), (SELECT n FROM beside_plain)] AS n',
+    )
+    const kept = notes.filter(note => /keeps its log from where/.test(note))
+    return { loaded: found!.n, hasMoved: (await confirmed()) > before, kept }
+  }
+  const refuse = (table: string) =>
+    warehouse.query(`ALTER TABLE beside_${table} ADD CONSTRAINT few CHECK (n < 2)`)
+  const allow = (table: string) => warehouse.query(`ALTER TABLE beside_${table} DROP CONSTRAINT few`)
+  await night(1, false)
+  await refuse('plain')
+  assert.deepEqual(await night(2, true), { loaded: [2, 2, 1], hasMoved: true, kept: [] })
+  await warehouse.query('UPDATE beside_bad SET n = 1')
+  await refuse('bad')
+  const told = ['s: its server keeps its log from where bad was loaded last, until that is loaded again']
+  // Up to where it was loaded last, and no further.
+  await night(3, true)
+  assert.deepEqual(await night(4, true), { loaded: [4, 1, 1], hasMoved: false, kept: told })
+  await allow('bad')
+  await allow('plain')
+  await query('INSERT INTO bad VALUES (7, 7)')
+  assert.deepEqual(await night(5, false), { loaded: [5, 5, 5], hasMoved: true, kept: [] })
+  const list = 'SELECT * FROM bad ORDER BY id'
+  assert.deepEqual(await warehouse.query(list.replace('bad', 'beside_bad')), await query(list))
 })
 
 test('postgres: a log that is lost, a slot that moved on, and a table made anew are errors that say what to do', async t => {

@@ -123,13 +123,14 @@ export class PostgresChangeLog implements ChangeLog {
     return watchSlot(this.access, reader, seen, signal)
   }
 
-  async acknowledge(reader: string, position: LogPosition, signal: AbortSignal): Promise<void> {
+  async acknowledge(reader: string, positions: LogPosition[], signal: AbortSignal): Promise<void> {
+    const [least] = positions.map(lsnOf).sort((a, b) => (a < b ? -1 : 1))
     await this.using(signal, async client => {
       const slot = await idle(client, this.access.name, reader, signal)
-      if (slot && lsnOf(slot.confirmed) < lsnOf(position))
+      if (slot && lsnOf(slot.confirmed) < least!)
         await this.ask(
           client,
-          `SELECT pg_replication_slot_advance(${quoteLiteral(reader)}, ${quoteLiteral(lsnText(lsnOf(position)))})`,
+          `SELECT pg_replication_slot_advance(${quoteLiteral(reader)}, ${quoteLiteral(lsnText(least!))})`,
         )
     })
   }
