@@ -36,7 +36,7 @@ import { TargetSession } from './session.ts'
 import { LOCAL } from './settings.ts'
 import { stageLoad, stagingNames } from './staging.ts'
 import { lockTables, none, noteStanding, noteUntouched, standingOf, tableOid } from './standing.ts'
-import { columnsOfTables, dropOwn, ensureState, referencesOf, targetColumns } from './state.ts'
+import { columnsOfTables, dropOwn, ensureState, forgetLoads, referencesOf, targetColumns } from './state.ts'
 import {
   addReferences,
   adoptedColumns,
@@ -220,6 +220,8 @@ export class PostgresTarget implements Target {
       return (await this.committed(commit.loadId, signal))!
     }
     await this.session.query('COMMIT', [], signal)
+    // What is committed is; the next commit forgets what this one could not.
+    await forgetLoads(this.session, commit, signal).catch(() => {})
     return { counts, repeated: false }
   }
 
