@@ -8,6 +8,7 @@ import { LocalStaging } from '../../engine/staging/local.ts'
 import { manifestIn } from '../../engine/staging/store.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import {
+  forgetAlerts,
   forgetRun,
   forgetTriggers,
   type Kept,
@@ -60,6 +61,8 @@ export async function collectGarbage(options: GcOptions): Promise<Collected[]> {
   const bucket = openStaging(options.staging, root)
   try {
     if (!options.dryRun) await forgetTriggers(metadata.database, before)
+    // Of a job's own files: what the history has stays.
+    if (!options.dryRun && options.filesOf === undefined) await forgetAlerts(metadata.database, before)
     return await collect(options, { root, bucket }, facts.runs, reasons)
   } finally {
     bucket?.close()
