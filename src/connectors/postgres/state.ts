@@ -55,21 +55,21 @@ async function makeState(session: TargetSession): Promise<void> {
     await session.query(`SELECT pg_advisory_xact_lock(hashtext('nightfreight')); ${TABLES}`)
 }
 
-/** Forgets loads of a job that are old. Ids of its loads begin with its name and sort by time: the oldest are the first of the index. */
+/**
+ * Forgets loads of a job that are old. Ids of its loads begin with its name and sort by time: the oldest are the first of the index. What
+ * is committed is, so that one that fails is left to the next commit.
+ */
 export async function forgetLoads(
   session: TargetSession,
   { job, loadId }: Pick<LoadCommit, 'job' | 'loadId'>,
   signal: AbortSignal,
 ): Promise<void> {
-  await session.query(
-    `DELETE FROM nightfreight.loads WHERE load_id = ANY (ARRAY(
-       SELECT load_id FROM (
-         SELECT load_id, committed_at FROM nightfreight.loads WHERE load_id BETWEEN $1 AND $2 AND job = $3
-         ORDER BY load_id LIMIT ${FORGOTTEN_AT_ONCE}) AS oldest
-       WHERE committed_at < current_timestamp - interval '${KNOWN_DAYS} days'))`,
-    [`${job}/`, loadId, job],
-    signal,
-  )
+  const sql = `DELETE FROM nightfreight.loads WHERE load_id = ANY (ARRAY(
+    SELECT load_id FROM (
+      SELECT load_id, committed_at FROM nightfreight.loads WHERE load_id BETWEEN $1 AND $2 AND job = $3
+      ORDER BY load_id LIMIT ${FORGOTTEN_AT_ONCE}) AS oldest
+    WHERE committed_at < current_timestamp - interval '${KNOWN_DAYS} days'))`
+  await session.query(sql, [`${job}/`, loadId, job], signal).catch(() => {})
 }
 
 const STAGED = `SELECT format('%I.%I', n.nspname, c.relname) AS name, obj_description(c.oid, 'pg_class')::jsonb AS note

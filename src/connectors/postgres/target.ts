@@ -200,12 +200,8 @@ export class PostgresTarget implements Target {
           counts,
           signal,
         )
-        const values = [commit.loadId, JSON.stringify(counts)]
-        await this.session.query(
-          'UPDATE nightfreight.loads SET counts = $2 WHERE load_id = $1',
-          values,
-          signal,
-        )
+        const noted = 'UPDATE nightfreight.loads SET counts = $2 WHERE load_id = $1'
+        await this.session.query(noted, [commit.loadId, JSON.stringify(counts)], signal)
         await this.dropStaged(commit, signal)
       }
     } catch (error) {
@@ -220,8 +216,7 @@ export class PostgresTarget implements Target {
       return (await this.committed(commit.loadId, signal))!
     }
     await this.session.query('COMMIT', [], signal)
-    // What is committed is; the next commit forgets what this one could not.
-    await forgetLoads(this.session, commit, signal).catch(() => {})
+    await forgetLoads(this.session, commit, signal)
     return { counts, repeated: false }
   }
 
