@@ -43,7 +43,7 @@ try {
       ours.push(await timed(() => decoded(kind, database.url, join(dir, `${kind}-${run}`), from, until)))
       theirs.push(await timed(async () => bare(kind, database, dir, from, until)))
     }
-    if (kind === 'postgres') await logOf(kind, database.url).drop(READER, signal)
+    if (kind === 'postgres') await logOf(kind, database.url).drop!(READER, signal)
     const rate = (seconds: number) => Math.round((2 * ROWS) / seconds).toLocaleString('en')
     const [our, their] = [median(ours), median(theirs)]
     const name = kind === 'postgres' ? 'pg_recvlogical' : 'mariadb-binlog'

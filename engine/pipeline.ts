@@ -8,7 +8,7 @@ import { extract } from './extract/extract.ts'
 import { asStaged, type Extracted } from './extract/extracted.ts'
 import { keepImages } from './extract/images.ts'
 import { accountBeforeLoad, accountLoads } from './load/accounts.ts'
-import { acknowledgeSources } from './load/acknowledge.ts'
+import { acknowledgeLogs, acknowledgeSources } from './load/acknowledge.ts'
 import { LoadAhead } from './load/ahead.ts'
 import { keptParts } from './load/keptParts.ts'
 import { load, type PointsOf } from './load/load.ts'
@@ -63,6 +63,7 @@ export async function run(context: RunContext, outcome: Outcome): Promise<void> 
   accounts.loads = accountLoads(accounts.extracts, sets, changes, loaded)
   // What a target still lacks, its source must be able to show again.
   if (failures.whole) await acknowledgeSources(context, outcome.reads, outcome.extracted)
+  await acknowledgeLogs(context, outcome, failures)
   failures.check()
 }
 

@@ -292,16 +292,16 @@ export interface ChangeLog {
   ): Promise<void>
   /** The module that reads it, a `ChangeModule` of changes.ts, with what it needs. */
   reading: LaneDescriptor
-  /** Lets the server forget what lies before a position that every target has committed. */
-  acknowledge(reader: string, position: LogPosition, signal: AbortSignal): Promise<void>
+  /** Lets the server forget what lies before the least of these positions: every target has committed what its table had up to there. */
+  acknowledge(reader: string, positions: LogPosition[], signal: AbortSignal): Promise<void>
   status(reader: string, signal: AbortSignal): Promise<LogStatus>
   /**
    * Has the server keep no more for a reader for which it keeps more than the connection allows; gives how many bytes that
    * were. The reader's next run fails with LOG_LOST. Absent where a server keeps its log by its own clock.
    */
   limitKept?(reader: string, signal: AbortSignal): Promise<KeptBeyond | undefined>
-  /** Removes what keeps the log for the reader; what was removed, for people. */
-  drop(reader: string, signal: AbortSignal): Promise<string[]>
+  /** Removes what keeps the log for the reader; what was removed, for people. Absent where a server keeps its log by its own clock. */
+  drop?(reader: string, signal: AbortSignal): Promise<string[]>
 }
 
 export interface LaneDescriptor {

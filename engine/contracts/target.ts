@@ -46,6 +46,11 @@ export interface TableChanges {
   refused?: EngineError
 }
 
+/** Days for which a commit is known under its load id at the least. Whoever goes on with an older run finds that another has loaded since. */
+export const KNOWN_DAYS = 90
+/** Of so many of a job's oldest loads a commit sees whether they are to be forgotten: it costs the same, however many there are. */
+export const FORGOTTEN_AT_ONCE = 100
+
 /** A system that tables are loaded into. Main thread. */
 export interface Target {
   /** Of which family of systems it is, as `Origin` names them; absent where no source is of its like. */
@@ -75,7 +80,7 @@ export interface Target {
   passing?(load: PlannedLoad, runAt: Date, signal: AbortSignal): Promise<PassingRows | undefined>
   /** The sync points of a job's last commit here. */
   syncPoints(job: string, signal: AbortSignal): Promise<SyncPoint[]>
-  /** The result of an earlier commit under this load id; undefined where there was none. */
+  /** The result of an earlier commit under this load id; undefined where there was none, or later commits of the job have forgotten it after {@link KNOWN_DAYS}. */
   committed(loadId: string, signal: AbortSignal): Promise<CommitResult | undefined>
   /**
    * Bulk-loads a change set into staging tables that this load owns, replacing whatever an earlier attempt left.

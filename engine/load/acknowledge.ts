@@ -1,9 +1,10 @@
-import type { LogPosition } from '../contracts/source.ts'
+import type { Loaded } from '../contracts/load.ts'
 import { taskName } from '../contracts/taskName.ts'
 import type { Extracted } from '../extract/extracted.ts'
 import type { LogCursor, PlannedRead } from '../plan/plan.ts'
 import type { RunContext } from '../runtime/context.ts'
-import { runTask } from '../runtime/task.ts'
+import type { FailureScope } from '../runtime/failureScope.ts'
+import { FORGETFUL, runTask } from '../runtime/task.ts'
 
 /**
  * Lets sources tidy up what the targets now hold. Only after every commit: a run that is killed here, or abandoned,
@@ -14,19 +15,10 @@ export async function acknowledgeSources(
   reads: PlannedRead[],
   extracted: Extracted[],
 ): Promise<void> {
-  const told = new Map<string, { reader: string; position: LogPosition }>()
   const cursors = new Map(reads.map(({ extract }, index) => [extract, extracted[index]!.cursor]))
-  for (const [index, read] of reads.entries()) {
-    const { cursor } = extracted[index]!
-    if (read.changes) {
-      const { reader, until } = read.changes
-      const position = read.base ? until : (cursor as LogCursor).position
-      if (!told.has(read.from)) told.set(read.from, { reader, position })
-      // Of a table that was read whole, the log up to its snapshot may still be another's.
-      else if (read.base) told.get(read.from)!.position = until
-      continue
-    }
-    if (cursor === undefined) continue
+  for (const read of reads) {
+    const cursor = cursors.get(read.extract)
+    if (cursor === undefined || read.changes) continue
     const source = context.sources.get(read.from)!
     if (!source.acknowledge) continue
     const others = context.spec.extracts
@@ -38,9 +30,83 @@ export async function acknowledgeSources(
       return true
     })
   }
-  for (const [connection, { reader, position }] of told)
-    await runTask(context, taskName('confirm', connection), async ({ signal }) => {
-      await context.sources.get(connection)!.changeLog!.acknowledge(reader, position, signal)
+}
+
+/** What a run has read and loaded; `feeds`: per loaded table, the extracts that it is made from. */
+interface Outcome {
+  reads: PlannedRead[]
+  extracted: Extracted[]
+  loaded: Loaded[]
+  feeds: Record<string, string[]>
+}
+
+/**
+ * Lets servers forget what the targets now hold of their logs, whatever else of the run failed: one table that fails each night would
+ * have them keep it for ever. Of an extract that is not loaded, what its next read begins with stays.
+ */
+export async function acknowledgeLogs(
+  context: RunContext,
+  outcome: Outcome,
+  failures: FailureScope,
+): Promise<void> {
+  const followed = Map.groupBy(
+    outcome.reads.filter(({ changes }) => changes),
+    ({ from }) => from,
+  )
+  for (const [connection, reads] of followed) {
+    const [loaded, left] = [true, false].map(wanted =>
+      reads.filter(read => isLoaded(context, outcome, failures, read) === wanted),
+    ) as [PlannedRead[], PlannedRead[]]
+    const [first] = loaded
+    if (!first) continue
+    const unplanned = context.spec.extracts.filter(
+      ({ name, from, changes }) =>
+        from === connection && changes && !reads.some(read => read.extract === name),
+    )
+    const missing = [...left.map(({ extract }) => extract), ...unplanned.map(({ name }) => name)]
+    const log = context.sources.get(connection)!.changeLog!
+    // A server that keeps its log by its own clock waits for nobody.
+    if (missing.length > 0 && log.drop)
+      context.progress.note(
+        `${connection}: its server keeps its log from where ${missing.join(', ')} was loaded last, until that is loaded again`,
+      )
+    // Where one of these was read to before is known of those only that go on from there.
+    if (unplanned.length > 0 || left.some(({ base }) => !base)) continue
+    const positions = [
+      // Of a table that was read whole, the log up to its snapshot may still be another's.
+      ...loaded.map(({ extract, base, changes }) =>
+        base ? changes!.until : cursorOf(outcome.extracted.find(found => found.extract === extract)!),
+      ),
+      ...left.map(cursorOf),
+    ]
+    const task = taskName('confirm', connection)
+    // Whoever goes on with the run may load what is missing.
+    const own = missing.length > 0 ? { ...context, tasks: FORGETFUL } : context
+    const confirm = async ({ signal }: RunContext) => {
+      await log.acknowledge(first.changes!.reader, positions, signal)
       return true
-    })
+    }
+    await failures.attempt([task], [], () => runTask(own, task, confirm))
+  }
+}
+
+const cursorOf = ({ cursor }: { cursor?: unknown }) => (cursor as LogCursor).position
+
+/** Whether all targets that an extract reaches have committed what it gave: the sync points that its next read begins with are this run's. */
+function isLoaded(
+  { spec }: RunContext,
+  { extracted, feeds, loaded }: Outcome,
+  failures: FailureScope,
+  { extract }: PlannedRead,
+): boolean {
+  if (failures.lacks([extract]) || !extracted.some(found => found.extract === extract)) return false
+  const made = Object.entries(feeds).map(([table, from]) => ({
+    table,
+    from: from.filter(name => spec.extracts.some(one => one.name === name)),
+  }))
+  // An extract that no load is made from counts for all, and so do all where a load is made from none.
+  const feedsNone = !made.some(({ from }) => from.includes(extract))
+  return made
+    .filter(({ from }) => feedsNone || from.length === 0 || from.includes(extract))
+    .every(({ table }) => loaded.some(one => one.table === table))
 }

@@ -3,12 +3,11 @@ import type { LoadSpec, SyncPoint } from '../contracts/load.ts'
 import type { ExtractSpec, FollowedTable, TableSchema } from '../contracts/source.ts'
 import type { Target } from '../contracts/target.ts'
 import { taskName } from '../contracts/taskName.ts'
-import type { TaskStore } from '../contracts/tasks.ts'
 import { EngineError, type ErrorData, plainError, together } from '../errors.ts'
 import { ownValue } from '../ownValue.ts'
 import type { RunContext } from '../runtime/context.ts'
 import { isLeftOut } from '../runtime/leftOut.ts'
-import { isOurs, runTask } from '../runtime/task.ts'
+import { FORGETFUL, isOurs, runTask } from '../runtime/task.ts'
 import { feeds } from '../runtime/taskGraph.ts'
 import { extractsOf } from '../sql/graph.ts'
 import type { OrderedModel } from '../sql/model.ts'
@@ -45,14 +44,6 @@ export async function probe(context: RunContext): Promise<void> {
   for (const [name, source] of sources)
     if ((await store.output(taskName('extract', name))) === undefined) needed.push(source)
   await runTask({ ...context, tasks: FORGETFUL }, 'probe', ({ signal }) => probeAll(needed, signal))
-}
-
-const FORGETFUL: TaskStore = {
-  output: async () => undefined,
-  begin: async () => {},
-  commit: async () => {},
-  fail: async () => {},
-  progress: async () => {},
 }
 
 async function probeAll(systems: Pick<Target, 'probe'>[], signal: AbortSignal): Promise<null> {

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { StagedFile } from '../contracts/staging.ts'
 import { isOfKind, type TaskName } from '../contracts/taskName.ts'
+import type { TaskStore } from '../contracts/tasks.ts'
 import { EngineError } from '../errors.ts'
 import type { RunContext } from './context.ts'
 import { pauseAfter } from './retries.ts'
@@ -50,6 +51,15 @@ export async function runTask<T>(
       await idle(context, task, pause)
     }
   }
+}
+
+/** Keeps nothing: of a task that is to be done each time. */
+export const FORGETFUL: TaskStore = {
+  output: async () => undefined,
+  begin: async () => {},
+  commit: async () => {},
+  fail: async () => {},
+  progress: async () => {},
 }
 
 /** Whether this process may do a task. */

@@ -1,5 +1,9 @@
 import { Command } from 'commander'
+import { EngineError } from '../../engine/errors.ts'
 import type { FollowedLog } from '../runs/changeLogs.ts'
+import type { JobSpec } from '../spec/job.ts'
+import { legible } from '../util/printable.ts'
+import { redact } from '../util/redact.ts'
 import { megabytes } from '../util/units.ts'
 import { print } from './output.ts'
 
@@ -24,7 +28,8 @@ function statusCommand(): Command {
       const { loadJob } = await import('../config/load.ts')
       const { logStatus } = await import('../runs/changeLogs.ts')
       const spec = await loadJob(folder, process.env)
-      const logs = await logStatus(spec, new AbortController().signal)
+      const logs = await logStatus(spec, new AbortController().signal, unasked(spec))
+      if (logs.length === 0) throw nothingKept(spec.job)
       if (json) print(JSON.stringify({ job: spec.job, logs }))
       else for (const log of logs) print(statusText(log))
     })
@@ -33,16 +38,24 @@ function statusCommand(): Command {
 function dropCommand(): Command {
   return new Command('drop')
     .description(
-      'Have the servers forget a job: they keep no log for it, and its next run needs --full-refresh',
+      'Have the servers forget a job: they keep no log for it, and where it reads one its next run needs --full-refresh',
     )
     .argument('<job>', "the job's folder")
+    .argument(
+      '[connections...]',
+      'those of its connections whose servers are to forget it; all where none is named',
+    )
     .option('--json', 'print as JSON')
-    .addHelpText('after', '\nExample:\n  nightfreight changes drop queries/orders')
-    .action(async (folder: string, { json }: { json?: boolean }) => {
+    .addHelpText(
+      'after',
+      '\nExamples:\n  nightfreight changes drop queries/orders\n  nightfreight changes drop queries/orders shop',
+    )
+    .action(async (folder: string, only: string[], { json }: { json?: boolean }) => {
       const { loadJob } = await import('../config/load.ts')
       const { dropLogs } = await import('../runs/changeLogs.ts')
       const spec = await loadJob(folder, process.env)
-      const dropped = await dropLogs(spec, new AbortController().signal)
+      const dropped = await dropLogs(spec, new AbortController().signal, { only, unasked: unasked(spec) })
+      if (dropped.length === 0) throw nothingKept(spec.job)
       if (json) {
         print(JSON.stringify({ job: spec.job, dropped }))
         return
@@ -52,10 +65,26 @@ function dropCommand(): Command {
     })
 }
 
+const unasked =
+  ({ secrets }: JobSpec) =>
+  (connection: string, { message }: EngineError) =>
+    void process.stderr.write(
+      `${connection}: not asked whether it keeps a log: ${legible(redact(message, secrets))}\n`,
+    )
+
+const nothingKept = (job: string) =>
+  new EngineError(
+    'CONFIG_INVALID',
+    `${job}: no extract has mode: changes, and no server keeps a log for it`,
+    {
+      hint: 'Give an extract of a Postgres, MySQL or MariaDB connection mode: changes.',
+    },
+  )
+
 function statusText({ connection, holder, exists, kept, end, bytes, notes, extracts }: FollowedLog): string {
   const lines = [
     `${connection}: ${exists ? holder : `no ${holder} yet: the first run makes it`}`,
-    `  tables    ${extracts.join(', ')}`,
+    `  tables    ${extracts.length > 0 ? extracts.join(', ') : 'none: no extract reads it any more'}`,
     ...(kept !== undefined ? [`  kept from ${kept}`] : []),
     `  log ends  ${end}`,
     ...(bytes !== undefined ? [`  kept      ${megabytes(bytes)}`] : []),

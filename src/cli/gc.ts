@@ -20,9 +20,16 @@ const MORE = {
 
 export function gcCommand(): Command {
   return new Command('gc')
-    .description('Remove old runs: staged data, reports, metadata; never what a run still needs')
+    .description(
+      'Remove old runs: staged data, reports, metadata, and alerts whose causes are gone; never what a run still needs',
+    )
     .argument('[jobs...]', 'folders of jobs whose archives are to let go what is past their retention')
-    .option('--keep-days <n>', 'keep runs that ended within this many days', parseCount, 30)
+    .option(
+      '--keep-days <n>',
+      'keep runs that ended, and alerts that were sent, within this many days',
+      parseCount,
+      30,
+    )
     .option('--dry-run', 'say what would be removed, and remove nothing')
     .option('--json', 'print as JSON')
     .addHelpText(

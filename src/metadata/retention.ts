@@ -142,3 +142,13 @@ export function forgetRun(database: Database, run: string): Promise<boolean> {
 export async function forgetTriggers(queries: Queries, before: string): Promise<void> {
   await queries.run(`DELETE FROM triggers WHERE kind = 'log' AND consumed_at < :before`, { before })
 }
+
+/** Forgets alerts whose causes were gone before the time given; one that is still on its way in a channel looks at the others. */
+export async function forgetAlerts(queries: Queries, before: string): Promise<void> {
+  await queries.run(
+    `DELETE FROM alerts WHERE state = 'resolved' AND coalesce(sent_at, first_at) < :before
+       AND NOT EXISTS (SELECT 1 FROM alerts o WHERE o.key = alerts.key
+         AND (o.state <> 'resolved' OR coalesce(o.sent_at, o.first_at) >= :before))`,
+    { before },
+  )
+}

@@ -8,6 +8,7 @@ import { LocalStaging } from '../../engine/staging/local.ts'
 import { manifestIn } from '../../engine/staging/store.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import {
+  forgetAlerts,
   forgetRun,
   forgetTriggers,
   type Kept,
@@ -64,7 +65,10 @@ export async function collectGarbage(options: GcOptions): Promise<Collected[]> {
   const bucket = openStaging(options.staging, root)
   try {
     if (!options.dryRun) await forgetTriggers(metadata.database, before)
-    const temporary = options.filesOf === undefined ? await collectTemps(options) : []
+    // Of a job's own files: what the history has stays.
+    const isWhole = options.filesOf === undefined
+    if (!options.dryRun && isWhole) await forgetAlerts(metadata.database, before)
+    const temporary = isWhole ? await collectTemps(options) : []
     return [...temporary, ...(await collect(options, { root, bucket }, facts.runs, reasons))]
   } finally {
     bucket?.close()

@@ -10,6 +10,7 @@ import { secretsIn } from '../config/secrets.ts'
 import type { RunGraph } from '../metadata/runDetails.ts'
 import { ARCHIVE, type ArchiveOutcome, archive, archiveTask, fillRun, findArchived } from './archive.ts'
 import { begin, readJob, type UsableJob } from './begin.ts'
+import { tellUnread } from './changeLogs.ts'
 import { checkpointing, checkTasks, invalidateChanged } from './checkpoints.ts'
 import { finishRun, maskedStore, type Reached } from './finishRun.ts'
 import { HeldRun } from './heldRun.ts'
@@ -142,5 +143,7 @@ async function perform(
     return undefined
   }
   await runFlow(context, outcome)
+  if (spec.environment === undefined && record.trigger !== 'restore')
+    await tellUnread(spec, text => options.progress.note(text), options.signal)
   return spec.archive && archive(context, metadata, spec.archive)
 }

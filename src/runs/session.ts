@@ -26,8 +26,8 @@ import { checkResources } from './resources.ts'
 import { takeSlots } from './slots.ts'
 import { stagedJobs } from './stagedJob.ts'
 import { openStaging } from './staging.ts'
-import { waitForTurn } from './turn.ts'
 import { leftTemps, makeTemp, removeTemp } from './tempFolder.ts'
+import { waitForTurn } from './turn.ts'
 
 /** Everything that a run works with, open. */
 export type JobContext = RunContext & { spec: JobSpec }

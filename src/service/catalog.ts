@@ -140,7 +140,7 @@ function scheduled(spec: JobSpec, known: ReadonlyMap<string, ScheduledJob>): Sch
 
 /** What the scheduler needs of a job. */
 export function scheduledJob(spec: JobSpec): ScheduledJob {
-  const { job, folder, hash, schedule, pools } = spec
+  const { job, folder, hash, schedule, pools, connections, extracts } = spec
   const { cron, timezone, start, catchup, files, follow } = schedule ?? {}
   return {
     name: job,
@@ -152,7 +152,9 @@ export function scheduledJob(spec: JobSpec): ScheduledJob {
     after: schedule?.after ?? [],
     ...(files && { files }),
     ...(follow && { follow }),
-    ...(spec.extracts.some(({ changes }) => changes) && { logged: spec }),
+    ...(Object.values(connections).some(({ connector }) => connector.capabilities.changes) && {
+      logged: { job, connections, extracts },
+    }),
     maxActiveRuns: schedule?.maxActiveRuns ?? 1,
     dependsOnPast: schedule?.dependsOnPast ?? false,
     priority: schedule?.priority ?? 0,

@@ -1,5 +1,6 @@
+import type { LoggedJob } from '../runs/changeLogs.ts'
 import type { Cron } from '../schedule/cron.ts'
-import type { FileTrigger, Follow, JobSpec } from '../spec/job.ts'
+import type { FileTrigger, Follow } from '../spec/job.ts'
 
 /** What the scheduler knows of a job. */
 export interface ScheduledJob {
@@ -18,8 +19,8 @@ export interface ScheduledJob {
   after: string[]
   files?: FileTrigger
   follow?: Follow
-  /** What it is, where it reads logs of changes. */
-  logged?: JobSpec
+  /** Where it has connections with logs of changes, read or not: what is needed to ask for them. */
+  logged?: LoggedJob
   maxActiveRuns: number
   dependsOnPast: boolean
   /** Higher goes first. */

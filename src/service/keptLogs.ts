@@ -21,6 +21,8 @@ export class KeptLogs {
   private readonly log: Logger
   private readonly alerts: ServiceAlerts
   private isLooking = false
+  /** Looks at jobs that read no log. */
+  private turns = 0
 
   constructor(log: Logger, alerts: ServiceAlerts) {
     this.log = log
@@ -38,12 +40,17 @@ export class KeptLogs {
 
   private async lookAt(jobs: ScheduledJob[]): Promise<void> {
     const found: KeptLog[] = []
-    for (const job of jobs) {
-      const { name, logged } = job
-      if (!logged) continue
+    for (const job of this.due(jobs)) {
+      const { name } = job
+      const logged = job.logged!
       try {
         for (const log of await limitLogs(logged, AbortSignal.timeout(LOOK_MS)))
-          await this.alerts.logDropped(job, log)
+          if (log.extracts.length > 0) await this.alerts.logDropped(job, log)
+          else
+            this.log.warn(
+              { job: name, ...log },
+              'a log that it reads no more was kept for it, and is no more',
+            )
         for (const { connection, exists, bytes } of await logStatus(logged, AbortSignal.timeout(LOOK_MS)))
           if (exists && bytes !== undefined) found.push({ job: name, connection, bytes })
       } catch (error) {
@@ -53,5 +60,15 @@ export class KeptLogs {
       }
     }
     this.logs = found
+  }
+
+  /** Jobs that read logs, or for which one was kept at the last look; and one of the many others, of which few may ever have read one. */
+  private due(jobs: ScheduledJob[]): ScheduledJob[] {
+    const isKnown = ({ name, logged }: ScheduledJob) =>
+      logged!.extracts.some(({ changes }) => changes) || this.logs.some(({ job }) => job === name)
+    const [others, due] = [false, true].map(known =>
+      jobs.filter(job => job.logged && isKnown(job) === known),
+    ) as [ScheduledJob[], ScheduledJob[]]
+    return others.length === 0 ? due : [...due, others[this.turns++ % others.length]!]
   }
 }

@@ -219,6 +219,9 @@ const STEPS: Record<string, Step> = {
   'nightfreight run queries/orders --reconcile': { says: /orders: its log missed nothing: 0 rows compared/ },
   'nightfreight changes drop queries/orders': {
     says: /shop: removed replication slot nightfreight_orders_shop_\w+, publication nightfreight_orders_shop_/,
+  },
+  'nightfreight changes drop queries/orders shop': {
+    says: /^shop: nothing was kept$/m,
     leaves: () => rmSync(join(place, 'queries/orders'), { recursive: true }),
   },
   'nightfreight alerts list': { says: /ops {2}sent {2}1 x/ },

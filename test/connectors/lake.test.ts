@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import type { Target } from '../../engine/contracts/target.ts'
+import { commitPath, loadPath } from '../../src/connectors/lake/layout.ts'
 import { Log } from '../../src/connectors/lake/log.ts'
+import { LakeSource } from '../../src/connectors/lake/source.ts'
 import { LakeTarget } from '../../src/connectors/lake/target.ts'
 import type { FileStore } from '../../src/stores/store.ts'
 import {
@@ -114,6 +116,34 @@ describe('commits', () => {
     ])
     assert.equal((await target.describe('t', signal))!.key[0], 'id')
     assert.deepEqual(await rowsOf(root), ['1 2'])
+  })
+
+  test('commits that others have followed for longer than runs are kept are forgotten, the oldest first', async () => {
+    const { target, root } = fresh()
+    const night = (n: number) => load(target, { loadId: `L${n}`, sql: `SELECT 1 AS id, ${n} AS x` })
+    const state = () => root.names(/^_nightfreight\/(commits|loads)\//)
+    for (const n of [1, 2, 3, 4]) await night(n)
+    for (const [version, days] of [300, 200, 91, 89].entries()) {
+      const path = commitPath(version + 1)
+      const at = new Date(Date.now() - days * 24 * 3600 * 1000).toISOString()
+      await root.put(path, JSON.stringify({ ...JSON.parse((await root.get(path)).toString()), at }))
+    }
+    // One that was killed had begun.
+    for (const path of [loadPath('L1'), commitPath(1)]) await root.remove(path)
+    await night(5)
+    const left = [3, 4, 5]
+    assert.deepEqual(await state(), [...left.map(commitPath), ...left.map(n => loadPath(`L${n}`))].sort())
+    for (const n of [1, 2]) assert.equal(await target.committed(`L${n}`, signal), undefined)
+    for (const n of left) assert.equal((await target.committed(`L${n}`, signal))?.repeated, true)
+    await night(6)
+    assert.deepEqual(await rowsOf(root), ['1 6'])
+    const source = new LakeSource(root.place, 'w')
+    const extract = { name: 't', from: 'w', key: [], columns: {} }
+    for (const options of [{ version: 2 }, { as_of: '2020-01-01T00:00:00Z' }])
+      await assert.rejects(source.describe({ ...extract, options: { table: 't', ...options } }), {
+        code: 'CONFIG_INVALID',
+        message: /kept no more, the oldest is 3|kept no more: the oldest commit is of/,
+      })
   })
 
   test('a failure leaves every table untouched, and names the key', async () => {

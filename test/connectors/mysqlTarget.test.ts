@@ -55,6 +55,34 @@ describe('mysql target loads', () => {
     assert.deepEqual(await read("SHOW TABLES LIKE 'nightfreight\\_stg%'"), [])
   })
 
+  test('loads of a job that are older than runs are kept are forgotten by its next one', async () => {
+    await fresh()
+    const loadOf = (job: string, run: number) => `${job}/20260${run}01T020000000-abcdef/w`
+    const commit = async (loadId: string) => {
+      const planned = await stage(loadId, {}, values('id, x', '(1, 1)'))
+      await target.commit({ ...commitOf(loadId, planned), job: loadId.split('/')[0]! }, signal)
+    }
+    const [old, recent, last] = [1, 2, 3].map(run => loadOf('j', run)) as [string, string, string]
+    const other = loadOf('i', 1)
+    for (const loadId of [other, old, recent]) await commit(loadId)
+    for (const [loadId, days] of [
+      [other, 91],
+      [old, 91],
+      [recent, 89],
+    ])
+      await database.query(
+        `UPDATE nightfreight_loads SET committed_at = UTC_TIMESTAMP() - INTERVAL ${days} DAY WHERE load_id = '${loadId}'`,
+      )
+    await commit(last)
+    assert.deepEqual(await read('SELECT load_id FROM nightfreight_loads ORDER BY load_id'), [
+      other,
+      recent,
+      last,
+    ])
+    assert.equal(await target.committed(old, signal), undefined)
+    assert.equal((await target.committed(recent, signal))?.repeated, true)
+  })
+
   test('a load that died between staging and commit leaves nothing after the next', async () => {
     await fresh()
     await stage(

@@ -119,6 +119,25 @@ for (const { name, open, read } of kinds)
       await target.close()
     })
 
+    test('loads of a job that are older than runs are kept are forgotten by its next one', async () => {
+      await fresh()
+      const loadOf = (job: string, run: number) => `${job}/20260${run}01T020000000-abcdef/w`
+      const commit = async (loadId: string) => {
+        const planned = await stage(target, loadId, {}, `${rows('(1, 1)')} AS v(id, x)`)
+        await target.commit({ ...commitOf(loadId, planned), job: loadId.split('/')[0]! }, signal)
+      }
+      const [old, recent, last] = [1, 2, 3].map(run => loadOf('j', run)) as [string, string, string]
+      const other = loadOf('i', 1)
+      for (const loadId of [other, old, recent]) await commit(loadId)
+      const days = `CASE WHEN load_id = '${recent}' THEN 89 ELSE 91 END`
+      await read(target, `UPDATE nightfreight.loads SET committed_at = now() - ${days} * INTERVAL '1 day'`)
+      await commit(last)
+      const known = (loadId: string) => target.committed(loadId, signal)
+      assert.equal(await known(old), undefined)
+      for (const loadId of [other, recent, last]) assert.equal((await known(loadId))?.repeated, true)
+      await target.close()
+    })
+
     test('a failure leaves the target untouched', async () => {
       await fresh()
       await load(target, 'L1', {}, `${rows('(1, 1)')} AS v(id, x)`)

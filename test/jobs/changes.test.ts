@@ -3,6 +3,9 @@ import type { ChildProcess } from 'node:child_process'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
+import type { Snapshot } from '../../engine/contracts/source.ts'
+import { readerOf } from '../../engine/plan/prepare.ts'
+import { PostgresChangeLog } from '../../src/connectors/postgres/changeLog.ts'
 import { commandLine } from '../commandLine.ts'
 import { freshMariadb, freshPostgres } from '../servers.ts'
 import { dropAfter, follow, reversed } from './following.ts'
@@ -269,6 +272,20 @@ test('postgres: a run that is killed while the server makes its slot leaves none
   await again
   await query('INSERT INTO begun VALUES (1, 1)')
   assert.equal((await night()).inserted, 1)
+})
+
+test('postgres: tables of two databases of a cluster are read at a time, whatever the names of job and connections begin with', async t => {
+  const [one, other] = [await freshPostgres(t), await freshPostgres(t)]
+  const job = 'a_nightly_job_with_a_name_that_is_rather_long'
+  const open = ({ url }: { url: string }, connection: string, within: () => Promise<unknown>) => {
+    const log = new PostgresChangeLog({ name: connection, url }, async () => {
+      await within()
+      return {} as Snapshot
+    })
+    return log.open(readerOf(job, connection), 1, new AbortController().signal, [])
+  }
+  const { position } = await open(one, 'first', () => open(other, 'second', async () => {}))
+  assert.match(position, /^[0-9A-F]+\/[0-9A-F]+$/)
 })
 
 test('postgres: a log that is lost, a slot that moved on, and a table made anew are errors that say what to do', async t => {

@@ -4,6 +4,7 @@ import { existsSync, globSync, readdirSync, readFileSync, writeFileSync } from '
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
+import { latestAlerts } from '../../src/metadata/alerts.ts'
 import { overBoth } from '../metadata/stores.ts'
 import { freshPostgres } from '../servers.ts'
 import { smallJob } from './smallJob.ts'
@@ -19,7 +20,17 @@ overBoth((fresh, kind) => {
     const aborted = await night(3, { signal: AbortSignal.abort() })
     const last = await night(4, { fresh: true })
     assert.deepEqual([first.read, second.read, last.read], [1, 2, 3], 'from the watermark on')
+    const alerts = async () => (await latestAlerts(metadata.database, 9)).length
+    await metadata.database.run(
+      `INSERT INTO alerts (key, channel, job, run, kind, severity, state, payload, times, first_at, sent_at)
+       VALUES ('k', 'log', 'j', NULL, 'failure', 'HIGH', 'resolved', '{}', 1, '2020-01-01T00:00:00.000Z', NULL)`,
+    )
+    const told = await alerts()
+    await gc(0, true)
+    await gc(0, false, 'another')
+    assert.equal(await alerts(), told)
     assert.deepEqual(await gc(30), [])
+    assert.equal(await alerts(), told - 1)
 
     const would = await gc(0, true)
     assert.deepEqual(

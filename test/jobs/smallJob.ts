@@ -57,8 +57,11 @@ resources: { memory: 300MB, threads: 1 }
       })
       return { ...result, read: result.outcome.extracted[0]?.rows }
     },
-    gc: (keepDays: number, dryRun = false) =>
-      collectGarbage({ metadata, home: location.home, clock, log, keepDays, dryRun }),
+    gc: (keepDays: number, dryRun = false, filesOf?: string) =>
+      collectGarbage({
+        ...{ metadata, home: location.home, clock, log, keepDays, dryRun },
+        ...(filesOf !== undefined && { filesOf }),
+      }),
     loaded: async () =>
       (
         await database.query<{ ids: string }>(

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
+  forgetAlerts,
   forgetRun,
   forgetTriggers,
   type Kept,
@@ -126,5 +127,28 @@ overBoth(fresh => {
       ['run/r10', 'step/r10/extract.a'],
     )
     assert.deepEqual(await names('SELECT id AS name FROM triggers ORDER BY id'), ['t2', 't3'])
+  })
+  test('alerts go whose causes were gone long ago, in all channels', async () => {
+    const { database } = await fresh().open(standing())
+    const add = (key: string, channel: string, state: string, sent: string | null, first = day(1)) =>
+      database.run(
+        `INSERT INTO alerts (key, channel, job, run, kind, severity, state, payload, times, first_at, sent_at)
+         VALUES (:key, :channel, 'j', NULL, 'failure', 'HIGH', :state, '{}', 1, :first, :sent)`,
+        { key, channel, state, first, sent },
+      )
+    await add('gone', 'log', 'resolved', day(2))
+    await add('gone', 'mail', 'resolved', null)
+    await add('gone lately', 'log', 'resolved', day(9))
+    await add('open', 'log', 'sent', day(2))
+    await add('not told', 'log', 'resolved', day(2))
+    await add('not told', 'mail', 'failed', null)
+    await add('told once more', 'log', 'resolved', day(2))
+    await add('told once more', 'mail', 'resolved', day(9))
+    await forgetAlerts(database, day(8))
+    const left = await database.all<{ key: string }>('SELECT DISTINCT key FROM alerts ORDER BY key')
+    assert.deepEqual(
+      left.map(({ key }) => key),
+      ['gone lately', 'not told', 'open', 'told once more'],
+    )
   })
 })

@@ -6,6 +6,7 @@ import pino from 'pino'
 import { systemClock } from '../../src/cli/home.ts'
 import { loadJob } from '../../src/config/load.ts'
 import { ServiceAlerts } from '../../src/service/alerts.ts'
+import { scheduledJob } from '../../src/service/catalog.ts'
 import { KeptLogs } from '../../src/service/keptLogs.ts'
 import { dropAfter, reversed } from '../jobs/following.ts'
 import { smallJob } from '../jobs/small.ts'
@@ -18,13 +19,14 @@ test('beyond max_kept_log a slot is dropped and alerted; within it, and without 
   const { url, query } = await freshPostgres(own)
   await query('CREATE TABLE items (id int PRIMARY KEY, note text)')
   await query("INSERT INTO items VALUES (1, 'one')")
-  const job = await smallJob(own, 'kept', {
-    'job.yaml': `connections: { s: { url: "${url}", max_kept_log: 4MB }, w: "${warehouse.url}" }
-extract: { items: { from: s, table: items, mode: changes } }
+  const yamlOf = (
+    mode: string,
+  ) => `connections: { s: { url: "${url}", max_kept_log: 4MB }, w: "${warehouse.url}" }
+extract: { items: { from: s, table: items, mode: ${mode} } }
 load: { kept_items: { to: w, from: items, key: id } }
 resources: { memory: 300MB, threads: 1 }
-`,
-  })
+`
+  const job = await smallJob(own, 'kept', { 'job.yaml': yamlOf('changes') })
   dropAfter(own, job)
   const first = await job.cli('run', job.folder)
   assert.equal(first.code, 0, first.output)
@@ -33,7 +35,12 @@ resources: { memory: 300MB, threads: 1 }
   const alerts: string[] = []
   const log = pino(
     { level: 'warn' },
-    { write: line => void alerts.push((JSON.parse(line) as { title?: string }).title ?? line) },
+    {
+      write: line => {
+        const { title, msg } = JSON.parse(line) as { title?: string; msg: string }
+        alerts.push(title ?? msg)
+      },
+    },
   )
   const kept = new KeptLogs(
     log,
@@ -47,20 +54,7 @@ resources: { memory: 300MB, threads: 1 }
   )
   const look = async () => {
     const before = kept.logs
-    kept.look([
-      {
-        name: 'kept',
-        folder: job.folder,
-        hash: '',
-        catchup: false,
-        after: [],
-        logged: await loadJob(job.folder, process.env),
-        maxActiveRuns: 1,
-        dependsOnPast: false,
-        priority: 0,
-        pools: [],
-      },
-    ])
+    kept.look([scheduledJob(await loadJob(job.folder, process.env))])
     while (kept.logs === before) await delay(20)
   }
   await look()
@@ -78,4 +72,14 @@ resources: { memory: 300MB, threads: 1 }
   assert.equal(anew.code, 0, anew.output)
   assert.equal((await slots()).length, 1)
   assert.equal((await warehouse.query('SELECT 1 FROM kept_items')).length, 20000)
+  // Nobody reads it any more, and its server knows nothing of that.
+  job.yaml(yamlOf('read'))
+  await query("UPDATE items SET note = repeat('y', 1000)")
+  await look()
+  assert.deepEqual(kept.logs, [])
+  assert.equal((await slots()).length, 0)
+  assert.deepEqual(alerts, [
+    'kept: s keeps no log for it any more',
+    'a log that it reads no more was kept for it, and is no more',
+  ])
 })

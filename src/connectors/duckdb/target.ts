@@ -11,7 +11,12 @@ import type {
 } from '../../../engine/contracts/load.ts'
 import { ownColumns } from '../../../engine/contracts/ownColumns.ts'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
-import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
+import {
+  KNOWN_DAYS,
+  type TableChanges,
+  type TableStanding,
+  type Target,
+} from '../../../engine/contracts/target.ts'
 import type { Verifier } from '../../../engine/contracts/verification.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { refuseMoved } from '../../../engine/plan/commitOwner.ts'
@@ -164,6 +169,12 @@ export class DuckdbTarget implements Target {
           `INSERT OR REPLACE INTO nightfreight.sync_points VALUES (${quote(job)}, ${quote(extract)}, ${value === null ? 'NULL' : quote(value)}, ${quote(run)})`,
         )
       await duck.run('COMMIT')
+      // What is committed is; the next commit forgets what this one could not. What is newer is passed over by the row group.
+      await duck
+        .run(
+          `DELETE FROM nightfreight.loads WHERE job = ${quote(job)} AND committed_at < now() - INTERVAL ${KNOWN_DAYS} DAY`,
+        )
+        .catch(() => {})
       for (const load of loads)
         for (const view of Object.values(stagingNames(loadId, load))) await duck.run(`DROP VIEW ${view}`)
       return { counts, repeated: false }

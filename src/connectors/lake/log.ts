@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib'
 import type { CommitResult, LoadCounts, SyncPoint } from '../../../engine/contracts/load.ts'
+import { FORGOTTEN_AT_ONCE, KNOWN_DAYS } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { ownValue } from '../../../engine/ownValue.ts'
 import { parquetType } from '../../../engine/types/duckType.ts'
@@ -52,6 +53,8 @@ export interface Commit {
   syncPoints: Record<string, SyncPoint[]>
   /** By table: what the last load of it left. Commits of earlier versions have none. */
   left?: Record<string, Left>
+  /** Version of the oldest commit that may be there; 1 where absent. */
+  oldest?: number
 }
 
 /** What a load left of a table. */
@@ -141,7 +144,8 @@ export class Log {
   async result(loadId: string, newest: Commit | undefined): Promise<CommitResult | undefined> {
     if (!newest) return undefined
     const first = await this.read<{ from: number }>(loadPath(loadId))
-    for (let version = first?.from ?? Infinity; version <= newest.version; version++) {
+    const from = first ? Math.max(first.from, newest.oldest ?? 1) : Infinity
+    for (let version = from; version <= newest.version; version++) {
       const { loadId: found, counts } = await this.commit(version)
       if (found === loadId) return { counts, repeated: true }
     }
@@ -155,6 +159,27 @@ export class Log {
   async append(commit: Commit): Promise<boolean> {
     await this.store.putIfAbsent(loadPath(commit.loadId), JSON.stringify({ from: commit.version }))
     return this.store.putIfAbsent(commitPath(commit.version), `${JSON.stringify(commit, null, 1)}\n`)
+  }
+
+  /**
+   * Removes the oldest commits, with what tells where to look for their loads: those that another has followed for {@link KNOWN_DAYS}.
+   * What the hint names stays, since whoever looks for the newest begins there. Gives the version of the oldest that is left.
+   */
+  async forget(newest: Commit, now: Date): Promise<number> {
+    const before = now.getTime() - KNOWN_DAYS * 24 * 3600 * 1000
+    const hint = (await this.hint()) ?? 1
+    let oldest = newest.oldest ?? 1
+    const most = Math.min(hint, oldest + FORGOTTEN_AT_ONCE)
+    if (oldest >= most) return oldest
+    for (let commit = await this.read<Commit>(commitPath(oldest)); oldest < most; oldest++) {
+      const next = await this.read<Commit>(commitPath(oldest + 1))
+      // One that is missing was removed by another, and so is what came before it to be.
+      if (next && Date.parse(next.at) >= before) break
+      if (commit) await this.store.delete(loadPath(commit.loadId))
+      await this.store.delete(commitPath(oldest))
+      commit = next
+    }
+    return oldest
   }
 
   /** The commit that the hint names: a writer has finished its work after it. */

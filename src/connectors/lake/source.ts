@@ -91,20 +91,28 @@ export class LakeSource implements Source {
 
   private async manifest({ table, version, as_of }: LakeExtract, newest: Commit): Promise<Manifest> {
     let commit = newest
+    const oldest = newest.oldest ?? 1
     if (version !== undefined) {
       if (version > newest.version)
         throw new EngineError(
           'CONFIG_INVALID',
           `${this.name}.${table}: there is no version ${version}, the newest is ${newest.version}`,
         )
+      if (version < oldest)
+        throw new EngineError(
+          'CONFIG_INVALID',
+          `${this.name}.${table}: version ${version} is kept no more, the oldest is ${oldest}`,
+        )
       commit = await this.log.commit(version)
     }
     if (as_of !== undefined)
       while (Date.parse(commit.at) > Date.parse(as_of)) {
-        if (commit.version === 1)
+        if (commit.version <= oldest)
           throw new EngineError(
             'CONFIG_INVALID',
-            `${this.name}.${table}: nothing was loaded before ${as_of}: the first commit is of ${commit.at}`,
+            oldest > 1
+              ? `${this.name}.${table}: what was loaded before ${as_of} is kept no more: the oldest commit is of ${commit.at}`
+              : `${this.name}.${table}: nothing was loaded before ${as_of}: the first commit is of ${commit.at}`,
           )
         commit = await this.log.commit(commit.version - 1)
       }

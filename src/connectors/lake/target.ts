@@ -278,7 +278,9 @@ export class LakeTarget implements Target {
       ({ extract }) => !syncPoints.some(point => point.extract === extract),
     )
     const points = { ...newest?.syncPoints, [job]: [...others, ...syncPoints] }
-    return { ...origin, counts, tables, left, syncPoints: points }
+    // What cannot be removed now is by a later commit.
+    const oldest = newest && (await this.log.forget(newest, now).catch(() => newest.oldest))
+    return { ...origin, counts, tables, left, syncPoints: points, ...(oldest !== undefined && { oldest }) }
   }
 
   /** Shows each table as a commit has it: also those of others, who may have died between their commit and this. */

@@ -8,7 +8,7 @@ const KEEP = 7 * 24 * 3600 * 1000
 
 /**
  * Removes files of tables that no version of the last {@link KEEP} milliseconds refers to and that are older than
- * that themselves: what crashed writers left, and what newer versions replaced. Commits stay.
+ * that themselves: what crashed writers left, and what newer versions replaced.
  */
 export async function collect(store: FileStore, tables: string[], now: Date, keep = KEEP): Promise<void> {
   const log = new Log(store)
@@ -17,7 +17,7 @@ export async function collect(store: FileStore, tables: string[], now: Date, kee
   // Back to the version that was the newest at the horizon.
   for (let commit = await log.newest(); commit; commit = await log.commit(commit.version - 1)) {
     commits.push(commit)
-    if (Date.parse(commit.at) <= horizon || commit.version === 1) break
+    if (Date.parse(commit.at) <= horizon || commit.version <= (commit.oldest ?? 1)) break
   }
   for (const table of tables) {
     const folders = [tableFolder(table), hiddenFolder(table)]

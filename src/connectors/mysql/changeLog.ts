@@ -110,11 +110,6 @@ export class MysqlChangeLog implements ChangeLog {
     })
   }
 
-  // Nothing there is ours.
-  async drop(): Promise<string[]> {
-    return []
-  }
-
   private async using<T>(signal: AbortSignal, work: (session: Session) => Promise<T>): Promise<T> {
     const session = await connect(this.access, signal)
     try {

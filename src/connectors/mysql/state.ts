@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { PlannedLoad } from '../../../engine/contracts/load.ts'
+import type { LoadCommit, PlannedLoad } from '../../../engine/contracts/load.ts'
+import { FORGOTTEN_AT_ONCE, KNOWN_DAYS } from '../../../engine/contracts/target.ts'
 import { databaseAndName, ofIndex } from './catalog.ts'
 import { ownerLock, type TargetSession } from './targetSession.ts'
 import type { TargetColumn, TargetTable } from './targetTypes.ts'
@@ -28,6 +29,27 @@ export async function ensureState(session: TargetSession): Promise<void> {
        AND table_name IN ('nightfreight_loads', 'nightfreight_sync_points', 'nightfreight_tables')`,
   )
   if (there.length < STATE.length) for (const sql of STATE) await session.rows(sql)
+}
+
+/**
+ * Forgets loads of a job that are old. Ids of its loads begin with its name and sort by time: the oldest are the first of the index.
+ * They are looked for without a lock, which other jobs' loads between them would wait for.
+ */
+export async function forgetLoads(
+  session: TargetSession,
+  { job, loadId }: Pick<LoadCommit, 'job' | 'loadId'>,
+): Promise<void> {
+  const old = await session.rows<{ id: string }>(
+    `SELECT id FROM (
+       SELECT load_id AS id, committed_at FROM nightfreight_loads
+       WHERE load_id BETWEEN ${literal(`${job}/`)} AND ${literal(loadId)} AND job = ${literal(job)}
+       ORDER BY load_id LIMIT ${FORGOTTEN_AT_ONCE}) AS oldest
+     WHERE committed_at < UTC_TIMESTAMP() - INTERVAL ${KNOWN_DAYS} DAY`,
+  )
+  if (old.length > 0)
+    await session.rows(
+      `DELETE FROM nightfreight_loads WHERE load_id IN (${old.map(({ id }) => literal(id)).join(', ')})`,
+    )
 }
 
 /** The name of a table of this session's own: for a load's `rows`, its `keys`, or the `table` that it makes. */

@@ -34,6 +34,7 @@ import {
   dropAbandoned,
   dropOwn,
   ensureState,
+  forgetLoads,
   ownComment,
   stagingNames,
   stagingTables,
@@ -239,6 +240,8 @@ export class MysqlTarget implements Target {
     await settleMade(this.session, { loadId }, signal)
     // Whoever commits abandons, too, and is told where that fails.
     await this.abandon(loadId).catch(() => {})
+    // What is committed is; the next commit forgets what this one could not.
+    await forgetLoads(this.session, commit).catch(() => {})
     return result ? { counts: result, repeated: false } : (await this.committed(loadId, signal))!
   }
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
 import type {
   ChangeLog,
@@ -101,7 +102,8 @@ export class PostgresChangeLog implements ChangeLog {
   ): Promise<Snapshot & { position: LogPosition }> {
     // The slot is for its snapshot, which is ours once the connection is closed.
     const view = async (client: pg.Client) => {
-      const own = `${reader.slice(0, 50)}_${process.pid}`
+      // Names are the cluster's, whatever databases slots read; and processes of two machines may have one id.
+      const own = `nightfreight_${reader.slice(-8)}_${process.pid}_${randomBytes(8).toString('hex')}`
       const [made] = await this.ask<{ consistent_point: string; snapshot_name: string }>(
         client,
         `CREATE_REPLICATION_SLOT ${quoteIdent(own)} TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT`,
@@ -121,13 +123,14 @@ export class PostgresChangeLog implements ChangeLog {
     return watchSlot(this.access, reader, seen, signal)
   }
 
-  async acknowledge(reader: string, position: LogPosition, signal: AbortSignal): Promise<void> {
+  async acknowledge(reader: string, positions: LogPosition[], signal: AbortSignal): Promise<void> {
+    const [least] = positions.map(lsnOf).sort((a, b) => (a < b ? -1 : 1))
     await this.using(signal, async client => {
       const slot = await idle(client, this.access.name, reader, signal)
-      if (slot && lsnOf(slot.confirmed) < lsnOf(position))
+      if (slot && lsnOf(slot.confirmed) < least!)
         await this.ask(
           client,
-          `SELECT pg_replication_slot_advance(${quoteLiteral(reader)}, ${quoteLiteral(lsnText(lsnOf(position)))})`,
+          `SELECT pg_replication_slot_advance(${quoteLiteral(reader)}, ${quoteLiteral(lsnText(least!))})`,
         )
     })
   }
@@ -141,8 +144,10 @@ export class PostgresChangeLog implements ChangeLog {
            coalesce(current_setting('max_slot_wal_keep_size', true), '-1') AS limit`,
       )
       const holder = `replication slot ${reader}`
-      if (!slot) return { holder, exists: false, end: end!.lsn, notes: [] }
+      const others = await this.otherSlots(client, reader)
+      if (!slot) return { holder, exists: false, end: end!.lsn, notes: others }
       const notes = [
+        ...others,
         ...(slot.status === 'lost' ? ['the server removed log that it needed: run with --full-refresh'] : []),
         ...(slot.status === 'unreserved' ? ['the server may remove log that it needs at any time'] : []),
         ...(slot.active_pid !== null ? [`read by process ${slot.active_pid}`] : []),
@@ -206,6 +211,20 @@ export class PostgresChangeLog implements ChangeLog {
       }
       return removed
     })
+  }
+
+  /** Who renames a job or a connection leaves a slot of the former name, which no job knows. */
+  private async otherSlots(client: pg.Client, reader: string): Promise<string[]> {
+    const others = await this.ask<{ slot_name: string; bytes: string | null }>(
+      client,
+      `SELECT slot_name, pg_wal_lsn_diff(${LOG_END}, restart_lsn)::bigint AS bytes FROM pg_replication_slots
+       WHERE slot_name LIKE 'nightfreight\\_%' AND slot_name <> ${quoteLiteral(reader)}
+         AND database = current_database() AND NOT temporary ORDER BY slot_name`,
+    )
+    return others.map(
+      ({ slot_name, bytes }) =>
+        `${slot_name} keeps ${megabytes(Number(bytes ?? 0))} here, too, for another job, or this one under a former name: SELECT pg_drop_replication_slot('${slot_name}'); drops it`,
+    )
   }
 
   private async createSlot(reader: string, signal: AbortSignal): Promise<void> {

@@ -1,4 +1,5 @@
-import type { PlannedLoad } from '../../../engine/contracts/load.ts'
+import type { LoadCommit, PlannedLoad } from '../../../engine/contracts/load.ts'
+import { FORGOTTEN_AT_ONCE, KNOWN_DAYS } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import type { Reference } from '../sql/references.ts'
 import { quoteLiteral, quoteTable } from './connect.ts'
@@ -52,6 +53,23 @@ async function makeState(session: TargetSession): Promise<void> {
   // Several statements in one query are one transaction, which holds the lock.
   if (rows[0]!.missing === 't')
     await session.query(`SELECT pg_advisory_xact_lock(hashtext('nightfreight')); ${TABLES}`)
+}
+
+/**
+ * Forgets loads of a job that are old. Ids of its loads begin with its name and sort by time: the oldest are the first of the index. What
+ * is committed is, so that one that fails is left to the next commit.
+ */
+export async function forgetLoads(
+  session: TargetSession,
+  { job, loadId }: Pick<LoadCommit, 'job' | 'loadId'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const sql = `DELETE FROM nightfreight.loads WHERE load_id = ANY (ARRAY(
+    SELECT load_id FROM (
+      SELECT load_id, committed_at FROM nightfreight.loads WHERE load_id BETWEEN $1 AND $2 AND job = $3
+      ORDER BY load_id LIMIT ${FORGOTTEN_AT_ONCE}) AS oldest
+    WHERE committed_at < current_timestamp - interval '${KNOWN_DAYS} days'))`
+  await session.query(sql, [`${job}/`, loadId, job], signal).catch(() => {})
 }
 
 const STAGED = `SELECT format('%I.%I', n.nspname, c.relname) AS name, obj_description(c.oid, 'pg_class')::jsonb AS note

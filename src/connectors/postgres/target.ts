@@ -37,7 +37,7 @@ import { TargetSession } from './session.ts'
 import { LOCAL } from './settings.ts'
 import { stageLoad, stagingNames } from './staging.ts'
 import { lockTables, none, noteStanding, noteUntouched, standingOf, tableOid } from './standing.ts'
-import { columnsOfTables, dropOwn, ensureState, referencesOf, targetColumns } from './state.ts'
+import { columnsOfTables, dropOwn, ensureState, forgetLoads, referencesOf, targetColumns } from './state.ts'
 import {
   addReferences,
   adoptedColumns,
@@ -201,12 +201,8 @@ export class PostgresTarget implements Target {
           counts,
           signal,
         )
-        const values = [commit.loadId, JSON.stringify(counts)]
-        await this.session.query(
-          'UPDATE nightfreight.loads SET counts = $2 WHERE load_id = $1',
-          values,
-          signal,
-        )
+        const noted = 'UPDATE nightfreight.loads SET counts = $2 WHERE load_id = $1'
+        await this.session.query(noted, [commit.loadId, JSON.stringify(counts)], signal)
         await this.dropStaged(commit, signal)
       }
     } catch (error) {
@@ -221,6 +217,7 @@ export class PostgresTarget implements Target {
       return (await this.committed(commit.loadId, signal))!
     }
     await this.session.query('COMMIT', [], signal)
+    await forgetLoads(this.session, commit, signal)
     return { counts, repeated: false }
   }
 
