@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
-import { stringify } from 'yaml'
 import type { ListedTable } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
 import { identifierOf, isNamed, nameTables, tablesAmong, viewsLeft } from '../config/tableNames.ts'
+import { verbatim, yamlOf } from '../config/verbatim.ts'
 import { connectorFor } from '../connectors/index.ts'
 import type { FoundFile } from './files.ts'
 import type { CopyRequest } from './request.ts'
@@ -214,13 +214,14 @@ function jobOf(request: CopyRequest, tables: string[], path: { extract: object; 
   ]
   const hash = createHash('sha256').update(JSON.stringify(identity)).digest('hex').slice(0, 8)
   const name = `${request.as ?? placeOf(from.files ?? from.url)}_to_${placeOf(to)}_${hash}`
-  const yaml = stringify({
+  const yaml = yamlOf({
     job: name,
     connections: {
       source: { url: `\${${VARIABLES.from}}` },
       target: { url: `\${${VARIABLES.to}}` },
     },
-    ...path,
+    extract: verbatim(path.extract),
+    load: verbatim(path.load),
   })
   return { name, yaml, tables: tables.map(table => (schema === undefined ? table : `${schema}.${table}`)) }
 }

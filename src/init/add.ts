@@ -8,6 +8,7 @@ import { readFolder } from '../config/folder.ts'
 import { openJob } from '../config/include.ts'
 import { loadJob } from '../config/load.ts'
 import { isNamed, isWildcard, nameTables } from '../config/tableNames.ts'
+import { verbatim, verbatimTag } from '../config/verbatim.ts'
 import { listTables } from '../config/wildcards.ts'
 import type { JobConnection } from '../spec/job.ts'
 import { isMapping } from '../util/mapping.ts'
@@ -39,9 +40,9 @@ export async function addTables(
     )
   const chosen = listed.filter(table => isNamed(wanted, table) && !isThere(table.name))
   const file = join(folder, 'job.yaml')
-  const document = parseDocument(readFileSync(file, 'utf8'))
+  const document = parseDocument(readFileSync(file, 'utf8'), { customTags: [verbatimTag] })
   const map = (value: object) => {
-    const node = document.createNode(value)
+    const node = document.createNode(verbatim(value))
     if (isMap(node)) node.flow = true
     return node
   }
