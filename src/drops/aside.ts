@@ -1,4 +1,4 @@
-import { matches } from './glob.ts'
+import { literalGlob, matches } from './glob.ts'
 
 /** A folder to which an extract of the job moves files of a drop. */
 export interface Aside {
@@ -35,7 +35,7 @@ export function movedBy(name: string, { files, take, aside = [] }: Asked): Moved
     const glob = files.find(file => matches(former, [file]))
     if (glob === undefined || files.some(file => matches(name, [file]) && !isBlind(file, folder, below)))
       continue
-    return { aside: each, glob: `${folder}/${byDay ? '*/' : ''}${glob}` }
+    return { aside: each, glob: `${literalGlob(folder)}/${byDay ? '*/' : ''}${glob}` }
   }
   return undefined
 }

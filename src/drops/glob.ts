@@ -24,6 +24,10 @@ export function reachOf(where: string, glob: string): Reach {
   return { folder: fixed.join('/'), deep: wild >= 0 && wild < steps.length - 1 }
 }
 
+/** A glob that matches this name alone. */
+export const literalGlob = (name: string): string =>
+  name.replace(/[[\]{}()?*]/g, '[$&]').replaceAll('\\', '\\\\')
+
 /** Whether a name matches one of the globs. Names that begin with a dot are matched by globs that say the dot only. */
 export function matches(name: string, globs: string[]): boolean {
   return globs.some(glob => glob === name || matchesGlob(name, glob))

@@ -7,6 +7,7 @@ import { type FoundFile, lookAtFiles } from '../copy/files.ts'
 import type { CopySource } from '../copy/request.ts'
 import { type FileKeys, optionsOf, readSet } from '../copy/set.ts'
 import type { Taken } from '../drops/cursor.ts'
+import { literalGlob } from '../drops/glob.ts'
 import type { DropSource } from '../drops/source.ts'
 import { type FileGroup, groupFiles } from './fileGroups.ts'
 import type { SurveyedTable } from './survey.ts'
@@ -26,10 +27,11 @@ export interface FilesSurvey {
  */
 export async function surveyFiles(
   source: DropSource<unknown>,
-  { url, files }: CopySource,
+  { url, files: typed }: CopySource,
   { tables, exclude, set }: { tables: string[]; exclude: string[]; set: string[] },
   signal: AbortSignal,
 ): Promise<FilesSurvey> {
+  const files = typed === undefined ? undefined : await source.globOf(typed)
   const entries = await source.matching(optionsOf([files ?? '**/*'], {}), signal)
   const byName = new Map(entries.map(entry => [entry.name, entry]))
   const names = [...byName.keys()]
@@ -80,7 +82,7 @@ async function surveyGroup(
   const bytes = files.reduce((sum, { size }) => sum + size, 0)
   const columnsIn = async (some: Taken[]) => {
     const options = optionsOf(
-      some.map(({ name }) => name),
+      some.map(({ name }) => literalGlob(name)),
       keys,
     )
     const spec = { name: table, from: 'source', key: [], columns: {}, options }
