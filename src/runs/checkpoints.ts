@@ -1,3 +1,4 @@
+import type { ListedTable } from '../../engine/contracts/source.ts'
 import { isOfKind, type TaskName, taskName } from '../../engine/contracts/taskName.ts'
 import type { ChunkProgress, Clock, TaskStore } from '../../engine/contracts/tasks.ts'
 import { EngineError } from '../../engine/errors.ts'
@@ -25,9 +26,14 @@ interface RunBasis {
   /** The job's folder, and the hash of each of its files. */
   folder: string
   files: Record<string, string>
-  /** Per task, what its output depends on: see {@link Task.fingerprint}. */
+  /** Per task that leaves an output, what it depends on: see {@link Task.fingerprint}. */
   fingerprints: Record<string, string>
+  /** Of a run whose steps are processes of their own: the tables of sources whose globs were listed for its plan. */
+  tables?: ListedBySource
 }
+
+/** Tables of sources, by the connection. */
+export type ListedBySource = Record<string, ListedTable[]>
 
 /** Checkpoints of one run that are kept, at the least; old ones go with every so-manieth. */
 const KEEP = 50
@@ -76,9 +82,12 @@ export async function keepBasis(
   { run, job, fence }: Pick<RunRecord, 'run' | 'job' | 'fence'>,
   spec: JobSpec,
   tasks: Map<string, Task>,
+  tables?: ListedBySource,
 ): Promise<void> {
-  const fingerprints = Object.fromEntries([...tasks].map(([name, { fingerprint }]) => [name, fingerprint]))
-  const basis: RunBasis = { folder: spec.folder, files: spec.files, fingerprints }
+  const fingerprints = Object.fromEntries(
+    [...tasks].flatMap(([name, { fingerprint, view }]) => (view ? [] : [[name, fingerprint]])),
+  )
+  const basis: RunBasis = { folder: spec.folder, files: spec.files, fingerprints, ...(tables && { tables }) }
   const state = { tasks: await doneTasks(database, run), ...basis }
   await checkpoints.create({ job, run, kind: 'full', task: null, state }, fence)
 }

@@ -179,7 +179,7 @@ async function openRun(options: StepOptions, spec: JobSpec): Promise<RunRecord> 
       return begun
     }
   }
-  if (found.status === 'FAILED' && step !== 'finish')
+  if (found.status === 'FAILED' && (step !== 'finish' || (await hasFailedAtItsEnd(metadata, found))))
     return (await metadata.reopen(found, SHARED)) ?? openRun(options, spec)
   if (found.status === 'RUNNING' && found.owner !== SHARED)
     throw new EngineError(
@@ -190,6 +190,20 @@ async function openRun(options: StepOptions, spec: JobSpec): Promise<RunRecord> 
       },
     )
   return found
+}
+
+/**
+ * Whether a run that has failed lacks nothing but its end, so that the step `finish` alone can mend it. What another step has
+ * left undone fails it again, with no more to tell; and one that was cancelled stays so.
+ */
+async function hasFailedAtItsEnd(
+  metadata: StepOptions['metadata'],
+  { run, cancel_requested }: RunRecord,
+): Promise<boolean> {
+  const basis = await basisOf(metadata, run)
+  if (!basis || cancel_requested > 0) return false
+  const done = new Set(await doneTasks(metadata.database, run))
+  return Object.keys(basis.fingerprints).every(task => done.has(task))
 }
 
 const interrupted = ({ job, folder }: JobSpec, { run }: RunRecord) =>

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { rmSync } from 'node:fs'
+import { readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, type TestContext, test } from 'node:test'
 import { startS3 } from '../s3.ts'
 import { type FreshDatabase, freshPostgres } from '../servers.ts'
@@ -205,4 +206,50 @@ load: { rows: { to: wh, from: rows, key: id } }
   for (const step of steps.slice(0, 4)) await job.step('second', step)
   job.yaml(yaml('nil'))
   await assert.rejects(job.step('second', 'load.wh'), { code: 'JOB_CHANGED' })
+})
+
+test('a run whose end alone has failed is ended by a repeat of the last step, unless it was cancelled; any other stays as it is', async t => {
+  const job = await smallJob(t, 'ending', {
+    'job.yaml': `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }
+extract: { rows: { from: in, files: "*.csv", after: move, to: done, key: id, schema: { id: BIGINT } } }
+load: { loaded: { to: wh, from: clean, mode: merge, key: id } }
+retries: { limit: 0 }
+`,
+    'seen.sql': 'SELECT id FROM rows',
+    'clean.sql': 'SELECT id FROM seen',
+    'in/first.csv': 'id\n1\n',
+    // No folder can be made under that name, which is taken for what passes.
+    'in/done': '',
+  })
+  const state = async () => {
+    const [run] = await job.metadata.runs(1)
+    return [run!.status, run!.fence] as const
+  }
+  const repeated = async (key: string, code: string) => {
+    const before = await state()
+    await assert.rejects(job.step(key, 'finish'), { code })
+    assert.deepEqual(await state(), before)
+  }
+  const failed = async (key: string) => {
+    const { result } = await job.step(key, 'finish')
+    assert.equal((result!.error as { code?: string }).code, 'CONNECTION_LOST')
+  }
+  for (const step of ['check', 'plan', 'extract.in', 'models']) await job.step('first', step)
+  assert.equal((await job.step('first', 'finish')).result?.status, 'FAILED')
+  await repeated('first', 'RESUME_REFUSED')
+  await job.step('first', 'load.wh')
+  await failed('first')
+  await failed('first')
+  rmSync(join(job.folder, 'in/done'))
+  assert.equal((await job.step('first', 'finish')).result?.status, 'SUCCESS')
+  assert.deepEqual(readdirSync(join(job.folder, 'in/done')), ['first.csv'])
+
+  writeFileSync(join(job.folder, 'in/second.csv'), 'id\n2\n')
+  for (const step of ['check', 'plan', 'extract.in', 'models', 'load.wh']) await job.step('second', step)
+  rmSync(join(job.folder, 'in/done'), { recursive: true })
+  writeFileSync(join(job.folder, 'in/done'), '')
+  await failed('second')
+  const [run] = await job.metadata.runs(1)
+  assert.equal((await job.cli('cancel', run!.run)).code, 0)
+  await repeated('second', 'CONNECTION_LOST')
 })
