@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { EngineError } from '../../engine/errors.ts'
 import type { Mask } from '../../engine/mask.ts'
 import { loadJob } from '../config/load.ts'
+import type { ListTables } from '../config/wildcards.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { isDone, type RunRecord } from '../metadata/runs.ts'
 import type { JobSpec } from '../spec/job.ts'
@@ -29,13 +30,22 @@ export interface UsableJob {
 
 /**
  * The job of a folder. One that cannot be run still leaves its mark in the history, and is told; the data interval that
- * it was to be run for waits. `production`: of a job in an environment, of which nobody is told.
+ * it was to be run for waits. `production`: of a job in an environment, of which nobody is told. `tables`: what gives those of a source,
+ * where it is not to be asked.
  */
-export async function readJob(options: RunOptions, production?: ProductionRun): Promise<UsableJob> {
+export async function readJob(
+  options: RunOptions,
+  production?: ProductionRun,
+  tables?: ListTables,
+): Promise<UsableJob> {
   const { folder, env, home, metadata, clock, interval, signal, progress } = options
   holdApart(options, production)
   try {
-    const spec = await loadJob(folder, env, { signal, ...(production && { read: production.read }) })
+    const spec = await loadJob(folder, env, {
+      signal,
+      ...(tables && { tables }),
+      ...(production && { read: production.read }),
+    })
     return { spec, mask: openMask(home, env, spec, progress.note) }
   } catch (error) {
     // A stop that somebody asked for is no failure, and a plan that cannot begin no run.
