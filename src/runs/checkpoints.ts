@@ -28,7 +28,7 @@ interface RunBasis {
   files: Record<string, string>
   /** Per task that leaves an output, what it depends on: see {@link Task.fingerprint}. */
   fingerprints: Record<string, string>
-  /** Of a run whose steps are processes of their own: the tables of sources whose globs were listed for its plan. */
+  /** The tables of sources whose globs were listed. */
   tables?: ListedBySource
 }
 
@@ -45,7 +45,7 @@ const CHECKPOINT_INTERVAL_MS = 1000
 export async function checkpointing(
   metadata: Metadata,
   { run, job, fence }: RunRecord,
-  spec: JobSpec,
+  { spec, tables }: { spec: JobSpec; tables: ListedBySource },
   tasks: Map<string, Task>,
   clock: Clock,
   committed: (task: string) => void,
@@ -59,7 +59,7 @@ export async function checkpointing(
     const keep = done.size % PRUNED === 0 ? KEEP : undefined
     return keepCheckpoint(queries, clock.now(), { ...of, task, state }, fence, keep)
   })
-  await keepBasis(metadata, { run, job, fence }, spec, tasks)
+  await keepBasis(metadata, { run, job, fence }, spec, tasks, tables)
   const noted = new Map<string, number>()
   return {
     ...inner,
@@ -82,12 +82,12 @@ export async function keepBasis(
   { run, job, fence }: Pick<RunRecord, 'run' | 'job' | 'fence'>,
   spec: JobSpec,
   tasks: Map<string, Task>,
-  tables?: ListedBySource,
+  tables: ListedBySource,
 ): Promise<void> {
   const fingerprints = Object.fromEntries(
     [...tasks].flatMap(([name, { fingerprint, view }]) => (view ? [] : [[name, fingerprint]])),
   )
-  const basis: RunBasis = { folder: spec.folder, files: spec.files, fingerprints, ...(tables && { tables }) }
+  const basis: RunBasis = { folder: spec.folder, files: spec.files, fingerprints, tables }
   const state = { tasks: await doneTasks(database, run), ...basis }
   await checkpoints.create({ job, run, kind: 'full', task: null, state }, fence)
 }
@@ -96,6 +96,12 @@ export async function keepBasis(
 export async function basisOf(metadata: Metadata, run: string): Promise<RunBasis | undefined> {
   const found = await metadata.checkpoints.latest(run, 'full', true)
   return found?.state as RunBasis | undefined
+}
+
+/** The tables of sources that a run's plan goes by, where it is made: what came or went since is of the next run. */
+export async function plannedTables(metadata: Metadata, run: string): Promise<ListedBySource> {
+  if (!(await doneTasks(metadata.database, run)).includes('plan')) return {}
+  return (await basisOf(metadata, run))?.tables ?? {}
 }
 
 /** Files of a job, and values that references gave, that are other than those a run went by, `job.yaml` first. */

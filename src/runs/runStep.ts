@@ -7,7 +7,6 @@ import { run as runFlow } from '../../engine/pipeline.ts'
 import { bucketOf, type Task, taskGraph, upstream } from '../../engine/runtime/taskGraph.ts'
 import { graphOf } from '../../engine/sql/graph.ts'
 import { secretsIn } from '../config/secrets.ts'
-import { listTables } from '../config/wildcards.ts'
 import type { Lease } from '../metadata/leases.ts'
 import { isDone, type RunRecord, SHARED, stepLease } from '../metadata/runs.ts'
 import { runOfKey, shareRun } from '../metadata/sharedRuns.ts'
@@ -17,7 +16,7 @@ import { isRunning } from '../util/owner.ts'
 import { shellWord } from '../util/shell.ts'
 import { archive } from './archive.ts'
 import { readJob, runId } from './begin.ts'
-import { basisOf, invalidateChanged, keepBasis, type ListedBySource } from './checkpoints.ts'
+import { basisOf, invalidateChanged, keepBasis, type ListedBySource, plannedTables } from './checkpoints.ts'
 import { finishRun, masked, maskedStore, type Reached } from './finishRun.ts'
 import { HeldRun } from './heldRun.ts'
 import { jobNameOf } from './jobName.ts'
@@ -103,11 +102,7 @@ function doneBy(step: string, tasks: Map<string, Task>): (task: string) => boole
  */
 export async function runStep(options: StepOptions): Promise<StepResult> {
   const { step, metadata, clock, progress } = options
-  const tables = await plannedTables(options)
-  const usable = await readJob(options, undefined, async connection => {
-    tables[connection.name] ??= await listTables(connection, options.signal)
-    return tables[connection.name]!
-  })
+  const usable = await readJob(options, undefined, await tablesOf(options))
   const { spec } = usable
   options.secrets.push(...spec.secrets, ...secretsIn(options.env.STAGING_URL))
   const steps = stepsOf(spec)
@@ -133,7 +128,7 @@ export async function runStep(options: StepOptions): Promise<StepResult> {
     const reached: Reached = {}
     try {
       reached.context = await openSession(options, held, session)
-      await perform(options, held, reached, tables)
+      await perform(options, held, reached, usable.tables)
     } catch (error) {
       if (step === 'finish') reached.error = error
       else throw await noted(options, held, lease, error)
@@ -156,14 +151,10 @@ async function noted({ metadata, step, secrets }: StepOptions, held: HeldRun, le
   return told
 }
 
-/**
- * The tables of sources that the run's plan goes by, where it is made: what came or went since is of the next run, since no step
- * has it but those that begin later.
- */
-async function plannedTables({ metadata, folder, key }: StepOptions): Promise<ListedBySource> {
+/** The tables of sources that the run's plan goes by; none before. */
+async function tablesOf({ metadata, folder, key }: StepOptions): Promise<ListedBySource> {
   const found = await runOfKey(metadata.database, jobNameOf(folder), endingOf(key))
-  if (!found || !(await doneTasks(metadata.database, found.run)).includes('plan')) return {}
-  return (await basisOf(metadata, found.run))?.tables ?? {}
+  return found ? plannedTables(metadata, found.run) : {}
 }
 
 /** What the id of the run of a key ends with. */
