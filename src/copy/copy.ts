@@ -23,7 +23,8 @@ export async function copyJob(asked: CopyRequest, signal: AbortSignal): Promise<
     try {
       const files = asked.from.folder ? typed : await source.globOf(typed)
       const { keys, found } = await lookAtFiles(source, [files], set, signal)
-      return { ...fileJob({ ...asked, from: { ...from, files } }, keys), ...(found && { found }) }
+      const table = from.table ?? typed.split('/').at(-1)!.split('.')[0]!
+      return { ...fileJob({ ...asked, from: { ...from, files, table } }, keys), ...(found && { found }) }
     } finally {
       await source.close()
     }

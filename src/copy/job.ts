@@ -47,8 +47,7 @@ export function refuseOfFiles(request: CopyRequest): void {
 /** The job of copying files that `keys` say how to read: one table, named after them, or their folder. */
 export function fileJob(request: CopyRequest, keys: FileKeys): CopyJob {
   const { from, key, mode, schema } = request
-  const base = from.table ?? from.files!.split('/').at(-1)!.split('.')[0]!
-  const name = identifierOf(base.replace(/[*?[\]{}]/g, '')) || 'files'
+  const name = identifierOf(from.table!.replace(/[*?[\]{}]/g, '')) || 'files'
   if (key.length === 0) refuseKeyless(request, [name])
   const keyed = key.length > 0 && { key }
   return jobOf(request, [name], {

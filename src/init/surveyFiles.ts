@@ -38,7 +38,7 @@ export async function surveyFiles(
   const { groups, skipped } =
     files === undefined
       ? groupFiles(names, basename(url.replace(/[?#].*$/, '')))
-      : { groups: [namedGroup(files, names)], skipped: [] }
+      : { groups: [namedGroup(typed!, files, names)], skipped: [] }
   const listed = groups.map(({ table }) => ({ name: table, bare: table, schema: '', key: [], indexed: [] }))
   const wanted = new Set(tablesAmong(listed, { tables, exclude }).map(({ name }) => name))
   const chosen = groups.filter(({ table }) => wanted.has(table))
@@ -59,11 +59,11 @@ export async function surveyFiles(
   return { tables: surveyed, left }
 }
 
-function namedGroup(files: string, names: string[]): FileGroup {
+function namedGroup(typed: string, files: string, names: string[]): FileGroup {
   if (names.length === 0)
-    throw new EngineError('TABLE_MISSING', `SRC: no file is called ${files}`, { hint: 'Check the path.' })
+    throw new EngineError('TABLE_MISSING', `SRC: no file is called ${typed}`, { hint: 'Check the path.' })
   const table = identifierOf(
-    basename(files)
+    basename(typed)
       .split('.')[0]!
       .replace(/[*?[\]{}]/g, ''),
   )
