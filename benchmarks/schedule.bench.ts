@@ -157,7 +157,7 @@ async function graph(metadata: Metadata): Promise<number> {
   const never = new AbortController().signal
   const context = {
     spec: spec as FlowSpec,
-    tasks: await checkpointing(metadata, record, spec, tasks, clock, () => {}),
+    tasks: await checkpointing(metadata, record, { spec, tables: {} }, tasks, clock, () => {}),
     clock,
     progress: { note() {} },
     signal: never,

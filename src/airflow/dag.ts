@@ -11,6 +11,7 @@ const START = new Date('2024-01-01T00:00:00Z')
 /**
  * The text of a DAG file for Apache Airflow 3 that runs a job's steps: `check → plan → extract (mapped, one a connection) →
  * prepare → bucket (mapped, where a model is made in buckets) → models → load (mapped, one a target) → finish`. The same job gives the same text. `folder`: where workers, or their containers, find the job.
+ * What globs stand for is listed when a run begins: their steps are those of their connections, whatever tables there are today.
  * Fails with CONFIG_INVALID where the job's schedule has no meaning for Airflow.
  */
 export function dagFile(spec: JobSpec, folder: string, operator: Operator): string {
@@ -18,6 +19,8 @@ export function dagFile(spec: JobSpec, folder: string, operator: Operator): stri
   const { job, schedule, sla, airflow } = spec
   const when = scheduleOf(spec)
   const waits = schedule?.cron === undefined ? [] : (schedule.after ?? [])
+  const waitNames = plainNames(waits, /\W/g)
+  const waitName = (name: string) => `wait_for_${waitNames.get(name)}`
   const limit = airflow.email.length > 0 ? sla?.maxDuration : undefined
   const imports = [
     ...['Asset', 'TriggerRule', ...does.sdk, ...when.imports],
@@ -37,6 +40,11 @@ export function dagFile(spec: JobSpec, folder: string, operator: Operator): stri
   const steps = stepsOf(spec)
   const buckets = steps.filter(step => isOfKind(step, 'bucket'))
   const loads = steps.filter(step => isOfKind(step, 'load'))
+  const pools = byPool(spec, steps)
+  const poolNames = plainNames(
+    pools.map(([pool]) => pool),
+    /[^\w.-]/g,
+  )
   const made = [job, ...spec.loads.map(({ table }) => `${job}/${table}`)]
   return lines([
     `"""${job}: written by \`nightfreight airflow export\`. Change the job, and export it again."""`,
@@ -78,12 +86,12 @@ export function dagFile(spec: JobSpec, folder: string, operator: Operator): stri
     '    },',
     `    tags=${py(airflow.tags)},`,
     ') as dag:',
-    ...waits.flatMap(waitFor),
+    ...waits.flatMap(name => waitFor(name, waitName(name))),
     '    check = Nightfreight(task_id="check", step="check")',
     '    plan = Nightfreight(task_id="plan", step="plan")',
     '    extracts = [',
-    ...byPool(spec, steps).flatMap(([pool, some]) =>
-      mapped('        ', pool ? `extract_${pool}` : 'extract', some, pool),
+    ...pools.flatMap(([pool, some]) =>
+      mapped('        ', pool ? `extract_${poolNames.get(pool)}` : 'extract', some, pool),
     ),
     '    ]',
     ...(buckets.length > 0
@@ -136,17 +144,33 @@ function scheduleOf({ job, schedule }: JobSpec): { text: string; imports: string
 }
 
 /** Extract steps by the pool that bounds how many read of a system at once; '' for those of none. */
-function byPool({ extracts, pools }: JobSpec, steps: string[]): [string, string[]][] {
+function byPool({ extracts, pools, globs }: JobSpec, steps: string[]): [string, string[]][] {
+  const bounded = [
+    ...extracts.map(({ name, from }) => ({ from, pool: ownValue(pools, name) })),
+    ...globs.extracts,
+  ]
   const poolOf = (step: string) =>
-    extracts.flatMap(({ name, from }) =>
-      from === subjectOf(step) ? (ownValue(pools, name) ?? []) : [],
-    )[0] ?? ''
+    bounded.find(({ from, pool }) => from === subjectOf(step) && pool !== undefined)?.pool ?? ''
   return [
     ...Map.groupBy(
       steps.filter(step => isOfKind(step, 'extract')),
       poolOf,
     ),
   ]
+}
+
+/** Names without what Airflow, or Python, does not take in one; no two of them are one, and those that are such keep theirs. */
+function plainNames(names: readonly string[], other: RegExp): Map<string, string> {
+  const plain = (name: string) => name.replace(other, '_')
+  const found = new Map<string, string>()
+  const taken = new Set<string>()
+  for (const name of names.toSorted((a, b) => Number(plain(a) !== a) - Number(plain(b) !== b))) {
+    let unique = plain(name)
+    for (let n = 2; taken.has(unique); n++) unique = `${plain(name)}_${n}`
+    taken.add(unique)
+    found.set(name, unique)
+  }
+  return found
 }
 
 function mapped(indent: string, id: string, steps: string[], pool = ''): string[] {
@@ -160,8 +184,8 @@ function mapped(indent: string, id: string, steps: string[], pool = ''): string[
 }
 
 /** Waits, without a worker, for the run of another job that has the same data interval. */
-const waitFor = (job: string) => [
-  `    ${waitName(job)} = ExternalTaskSensor(`,
+const waitFor = (job: string, name: string) => [
+  `    ${name} = ExternalTaskSensor(`,
   `        task_id=${py(`wait_for_${job}`)},`,
   `        external_dag_id=${py(job)},`,
   '        failed_states=["failed"],',
@@ -169,8 +193,6 @@ const waitFor = (job: string) => [
   '        deferrable=True,',
   '    )',
 ]
-
-const waitName = (job: string) => `wait_for_${job.replaceAll('-', '_')}`
 
 const deadline = (job: string, limit: number, email: string[]) => [
   '    deadline=DeadlineAlert(',

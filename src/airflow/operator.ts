@@ -87,7 +87,7 @@ export function operatorText({ kind, image = '', env, secrets, connections }: Op
 }
 
 const DOC =
-  '"""One step of a run. Exit codes 75 and 130 may pass: Airflow tries again; every other one is final."""'
+  '"""One step of a run. Exit code 75, and the end by a signal, may pass: Airflow tries again; all others are final."""'
 
 const COMMON = `def arguments_of(step, context):
     """What nightfreight is told: the step, and which run it is of."""
@@ -99,8 +99,8 @@ const COMMON = `def arguments_of(step, context):
 
 
 def judge(step, code):
-    """Ends a step that did not end well."""
-    if code in (75, 130):
+    """Ends a step that did not end well. A signal is told as -9, or by containers and shells as 137."""
+    if code == 75 or code < 0 or code > 128:
         raise AirflowException(f"{step}: exit code {code}, tried again")
     raise AirflowFailException(f"{step}: exit code {code}, a repeat gives the same")
 `

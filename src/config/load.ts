@@ -2,7 +2,7 @@ import { dirname, resolve } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
 import type { Connector } from '../connectors/declare/define.ts'
 import { connectors } from '../connectors/index.ts'
-import type { JobSpec } from '../spec/job.ts'
+import type { JobConnection, JobSpec } from '../spec/job.ts'
 import { readAlerts } from './alerts.ts'
 import { readArchive } from './archive.ts'
 import { withoutBlock } from './batchProcessing.ts'
@@ -25,13 +25,15 @@ import { type JobYaml, jobSchema } from './schema.ts'
 import { readShared } from './shared.ts'
 import { withSharedModels } from './sharedModels.ts'
 import { validate } from './validate.ts'
-import { expandWildcards, type RememberedExtract } from './wildcards.ts'
+import { expandWildcards, globsOf, type ListTables, listTables, type RememberedExtract } from './wildcards.ts'
 
 /** How a job is read. */
 export interface LoadOptions {
   registry?: readonly Connector[]
   /** Lets sources be asked for their tables, as globs need; without it, what has a glob is left out. */
   signal?: AbortSignal
+  /** Gives the tables of a source, in place of asking it. */
+  tables?: ListTables
   /** Extracts that are read, by earlier runs: of these are the globs of a job in an environment, where no source is asked. */
   read?: RememberedExtract[]
 }
@@ -43,7 +45,7 @@ export interface LoadOptions {
 export async function loadJob(
   folder: string,
   env: Record<string, string | undefined>,
-  { registry = connectors, signal, read: known = [] }: LoadOptions = {},
+  { registry = connectors, signal, tables, read: known = [] }: LoadOptions = {},
 ): Promise<JobSpec> {
   const found = await readFolder(folder)
   const environments = environmentNames([found.yaml, ...found.included.map(({ text }) => text)])
@@ -75,7 +77,8 @@ export async function loadJob(
     ...own,
     connections: { ...names, ...own.connections },
   }
-  const asked = environment === undefined ? (signal ?? []) : known
+  const list = tables ?? (signal && ((connection: JobConnection) => listTables(connection, signal)))
+  const asked = environment === undefined ? (list ?? []) : known
   const yaml = await expandWildcards(document, named, connections, asked)
   const refuse = (pattern: string, why: string) =>
     document.problem(
@@ -120,6 +123,7 @@ export async function loadJob(
     connections,
     connectionPools,
     extracts,
+    globs: globsOf(named, connections),
     pools,
     models,
     checks,

@@ -8,7 +8,7 @@ import { providerOf, secretAt, shapes } from '../secrets/providers.ts'
  * `${VAR}`, `${VAR:-default}` and `${PROVIDER:ADDRESS}` in job.yaml; a default or an address may hold references of its
  * own. A reference may stand unquoted inside `{ … }`, where YAML gives `{`, `}`, `,` and `:` a meaning of their own; so
  * references are veiled, one character for one, before the parser sees them and unveiled in the scalars it returns.
- * Values are put in afterwards and never parsed. `$${VAR}` stands for the text `${VAR}`.
+ * Values are put in afterwards and never parsed. `$${VAR}` stands for the text `${VAR}`, and `$${` for one that nothing closes.
  */
 const SPECIAL = '{}[],:#&*!|>%@`"\'?\\ '
 const BASE = 0xe000
@@ -43,11 +43,14 @@ function partsOf(text: string): (string | Reference)[] {
   let from = 0
   for (let at = text.indexOf('${'); at >= 0; at = text.indexOf('${', at)) {
     const end = endOf(text, at)
+    const start = text[at - 1] === '$' && at > from ? at - 1 : at
     if (end === undefined) {
       at += 2
+      if (start === at - 2) continue
+      parts.push(text.slice(from, start), { text: '$${', body: '' })
+      from = at
       continue
     }
-    const start = text[at - 1] === '$' && at > from ? at - 1 : at
     parts.push(text.slice(from, start), { text: text.slice(start, end), body: text.slice(at + 2, end - 1) })
     at = end
     from = end
@@ -64,6 +67,12 @@ function endOf(text: string, at: number): number | undefined {
   }
   return undefined
 }
+
+/** A text that {@link expand} gives back as this one. */
+export const escaped = (text: string): string =>
+  partsOf(text)
+    .map(part => (typeof part === 'string' ? part.replaceAll('${', () => '$${') : `$${part.text}`))
+    .join('')
 
 /** A reference that was replaced. */
 export interface Used {

@@ -4,7 +4,7 @@ import type { CatalogTable, ExtractSpec, ListedTable } from '../../engine/contra
 import { EngineError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
 import { ownValue } from '../../engine/ownValue.ts'
-import type { JobConnection } from '../spec/job.ts'
+import type { JobConnection, JobSpec } from '../spec/job.ts'
 import type { Document } from './document.ts'
 import { type JobYaml, names } from './schema.ts'
 import { isNamed, isWildcard, nameTables, type TableName } from './tableNames.ts'
@@ -29,6 +29,9 @@ export interface RememberedExtract extends Pick<ExtractSpec, 'name' | 'key'> {
   catalog: CatalogTable | null | undefined
 }
 
+/** Gives the tables of a source. */
+export type ListTables = (connection: JobConnection) => Promise<ListedTable[]>
+
 /** A job whose globs have been expanded. */
 export type Expanded = JobYaml & {
   /** Names of the extracts that were put in the place of globs, by what sources list. */
@@ -43,19 +46,19 @@ export type Expanded = JobYaml & {
 
 /**
  * Puts an extract and a load in the place of each table that globs of a job stand for, as the sources list them. What the
- * job says of a table by name goes before. Without a signal, nothing is asked: they are what is remembered of them, and what
+ * job says of a table by name goes before. Where nothing is asked they are what is remembered of them, and what
  * has a glob of which nothing is, is left out. Problems go to the document.
  */
 export async function expandWildcards(
   document: Document,
   yaml: JobYaml,
   connections: Record<string, JobConnection>,
-  asked: AbortSignal | RememberedExtract[],
+  asked: ListTables | RememberedExtract[],
 ): Promise<Expanded> {
   const patterns = Object.keys(yaml.extract).filter(isWildcard)
   const named = Object.fromEntries(Object.entries(yaml.extract).filter(([name]) => !isWildcard(name)))
   const extract: JobYaml['extract'] = { ...named }
-  const isAsked = asked instanceof AbortSignal
+  const isAsked = typeof asked === 'function'
   const found: Found[] = []
   for (const pattern of patterns)
     found.push(
@@ -85,6 +88,22 @@ export async function expandWildcards(
   return { ...yaml, extract, listed, catalog, empty, unclear, load }
 }
 
+/** Of a job whose globs are not expanded: connections that extracts and loads of many tables name, and pools of such extracts. */
+export function globsOf(
+  { extract, load }: Pick<JobYaml, 'extract' | 'load'>,
+  connections: Record<string, JobConnection>,
+): JobSpec['globs'] {
+  const extracts = Object.entries(extract).flatMap(([name, { from, pool }]) =>
+    isWildcard(name) && typeof from === 'string' && ownValue(connections, from)
+      ? [{ from, ...(typeof pool === 'string' && { pool }) }]
+      : [],
+  )
+  const loads = Object.entries(load).flatMap(([name, { from, to }]) =>
+    isWildcard(name) || isWildcard(from) ? [{ to }] : [],
+  )
+  return { extracts, loads }
+}
+
 /** Puts in the extracts of a glob that its source lists. */
 async function putListed(
   document: Document,
@@ -92,7 +111,7 @@ async function putListed(
   yaml: JobYaml,
   connections: Record<string, JobConnection>,
   extract: JobYaml['extract'],
-  signal: AbortSignal,
+  list: ListTables,
 ): Promise<Found[]> {
   const path = ['extract', pattern]
   const keys = yaml.extract[pattern]!
@@ -107,7 +126,7 @@ async function putListed(
       )
     return []
   }
-  const listed = await listTables(connection, signal).catch((error: unknown) => {
+  const listed = await list(connection).catch((error: unknown) => {
     if (!(error instanceof EngineError) || error.code !== 'CONFIG_INVALID') throw error
     document.problem(path, `extract.${pattern}: ${error.message}`, 'key')
     return []

@@ -12,6 +12,7 @@ import {
 } from 'yaml'
 import { ConfigInvalid } from './invalid.ts'
 import { unveil, veil } from './variables.ts'
+import { verbatimTag } from './verbatim.ts'
 
 /** A value of a YAML file: a list, a mapping, or else a scalar. Aliases and merge keys are what they stand for. */
 export interface YamlNode {
@@ -101,6 +102,7 @@ function parse(text: string) {
     lineCounter: lines,
     prettyErrors: false,
     resolveKnownTags: false,
+    customTags: [verbatimTag],
   })
   return { parsed, lines, faults: parsed.errors.map(faultOf) }
 }

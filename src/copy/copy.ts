@@ -15,23 +15,24 @@ export async function copyJob(asked: CopyRequest, signal: AbortSignal): Promise<
   refuseAlone(asked)
   readUrl('DST', asked.to)
   const from = asked.from.folder ? await filesOfFolder(asked.from, signal) : asked.from
-  const request = { ...asked, from }
-  const { url, files } = from
-  const { set = {} } = request
-  if (files !== undefined) {
-    refuseOfFiles(request)
+  const { url, files: typed } = from
+  const { set = {} } = asked
+  if (typed !== undefined) {
+    refuseOfFiles(asked)
     const source = openFiles(url)
     try {
+      const files = asked.from.folder ? typed : await source.globOf(typed)
       const { keys, found } = await lookAtFiles(source, [files], set, signal)
-      return { ...fileJob(request, keys), ...(found && { found }) }
+      const table = from.table ?? typed.split('/').at(-1)!.split('.')[0]!
+      return { ...fileJob({ ...asked, from: { ...from, files, table } }, keys), ...(found && { found }) }
     } finally {
       await source.close()
     }
   }
   if (Object.keys(set).length > 0)
     throw new EngineError('CONFIG_INVALID', '--set is for files: it says how they are written')
-  if (request.query !== undefined) return queryJob(request)
-  return tablesJob(request, await tablesOf(url, signal))
+  if (asked.query !== undefined) return queryJob(asked)
+  return tablesJob(asked, await tablesOf(url, signal))
 }
 
 async function tablesOf(url: string, signal: AbortSignal): Promise<ListedTable[]> {

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
-import { stringify } from 'yaml'
 import type { ListedTable } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
 import { identifierOf, isNamed, nameTables, tablesAmong, viewsLeft } from '../config/tableNames.ts'
+import { verbatim, yamlOf } from '../config/verbatim.ts'
 import { connectorFor } from '../connectors/index.ts'
 import type { FoundFile } from './files.ts'
 import type { CopyRequest } from './request.ts'
@@ -47,8 +47,7 @@ export function refuseOfFiles(request: CopyRequest): void {
 /** The job of copying files that `keys` say how to read: one table, named after them, or their folder. */
 export function fileJob(request: CopyRequest, keys: FileKeys): CopyJob {
   const { from, key, mode, schema } = request
-  const base = from.table ?? from.files!.split('/').at(-1)!.split('.')[0]!
-  const name = identifierOf(base.replace(/[*?[\]{}]/g, '')) || 'files'
+  const name = identifierOf(from.table!.replace(/[*?[\]{}]/g, '')) || 'files'
   if (key.length === 0) refuseKeyless(request, [name])
   const keyed = key.length > 0 && { key }
   return jobOf(request, [name], {
@@ -214,13 +213,14 @@ function jobOf(request: CopyRequest, tables: string[], path: { extract: object; 
   ]
   const hash = createHash('sha256').update(JSON.stringify(identity)).digest('hex').slice(0, 8)
   const name = `${request.as ?? placeOf(from.files ?? from.url)}_to_${placeOf(to)}_${hash}`
-  const yaml = stringify({
+  const yaml = yamlOf({
     job: name,
     connections: {
       source: { url: `\${${VARIABLES.from}}` },
       target: { url: `\${${VARIABLES.to}}` },
     },
-    ...path,
+    extract: verbatim(path.extract),
+    load: verbatim(path.load),
   })
   return { name, yaml, tables: tables.map(table => (schema === undefined ? table : `${schema}.${table}`)) }
 }

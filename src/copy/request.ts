@@ -2,6 +2,7 @@ import { statSync } from 'node:fs'
 import { dirname, isAbsolute, relative, resolve } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
 import { connectorFor } from '../connectors/index.ts'
+import { folderOf } from '../connectors/local/store.ts'
 import type { FileKeys } from './set.ts'
 
 /** What `nightfreight copy` was asked for, its URLs read. */
@@ -80,7 +81,7 @@ export function readEnds(from: string, to: string): { from: CopySource; to: stri
   const { name, capabilities } = connectorFor(url)
   if (!capabilities.source) throw unknown('SRC', `nothing can be read by ${name}`, `Give ${SOURCES}.`)
   if (name === 's3' || name === 'sftp') return { from: remoteFile(url), to: target, tables: [] }
-  if (name === 'local') return { from: fileSource(new URL(url).pathname), to: target, tables: [] }
+  if (name === 'local') return { from: fileSource(folderOf(url, process.cwd())), to: target, tables: [] }
   if (name === 'http')
     throw unknown(
       'SRC',
@@ -118,19 +119,31 @@ function withoutTables(url: string): [string, string[]] {
   return [query.size > 0 ? `${url.slice(0, at)}?${query}` : url.slice(0, at), tables]
 }
 
+const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+
 function fileSource(path: string): CopySource {
   const absolute = resolve(path)
-  if (statSync(absolute, { throwIfNoEntry: false })?.isDirectory())
-    return { url: `file:${absolute}`, folder: true }
-  const folder = dirname(
-    absolute.split(/[*?[{]/)[0] === absolute ? absolute : absolute.replace(/[^/]*[*?[{].*$/, 'x'),
-  )
+  if (isFolder(absolute)) return { url: `file:${absolute}`, folder: true }
+  // A folder that is there is no glob, whatever it is called.
+  let folder = dirname(absolute)
+  while (/[*?[{]/.test(folder) && !isFolder(folder)) folder = dirname(folder)
   return { url: `file:${folder}`, files: relative(folder, absolute) }
+}
+
+function decoded(name: string): string {
+  try {
+    return decodeURI(name)
+  } catch (cause) {
+    throw new EngineError('CONFIG_INVALID', `SRC: ${JSON.stringify(name)} is not encoded as URLs are`, {
+      cause,
+      hint: 'Write %25 for %.',
+    })
+  }
 }
 
 function remoteFile(url: string): CopySource {
   const at = url.lastIndexOf('/')
-  const files = decodeURI(url.slice(at + 1))
+  const files = decoded(url.slice(at + 1))
   if (!FILE.test(files) && !/[*?]/.test(files)) return { url: url.replace(/\/+$/, ''), folder: true }
   return { url: url.slice(0, at), files }
 }

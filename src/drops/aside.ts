@@ -1,4 +1,4 @@
-import { matches } from './glob.ts'
+import { literalGlob, matches } from './glob.ts'
 
 /** A folder to which an extract of the job moves files of a drop. */
 export interface Aside {
@@ -36,7 +36,7 @@ export function movedBy(name: string, { files, take, aside = [] }: Asked): Moved
     const glob = files.find(file => matches(former, [file]))
     if (glob === undefined || files.some(file => matches(name, [file]) && !isBlind(file, folder, below)))
       continue
-    return { aside: each, former, glob: `${folder}/${byDay ? '*/' : ''}${glob}` }
+    return { aside: each, former, glob: `${literalGlob(folder)}/${byDay ? '*/' : ''}${glob}` }
   }
   return undefined
 }

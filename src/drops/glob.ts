@@ -24,6 +24,18 @@ export function reachOf(where: string, glob: string): Reach {
   return { folder: fixed.join('/'), deep: wild >= 0 && wild < steps.length - 1 }
 }
 
+/** Every sign but this one is left out: the sign itself would steer the glob also within brackets. */
+const BRACE = '[!\u0001-z|-\uffff]'
+const BACKSLASH = '[!]-\uffff\u0001-[]'
+
+/** A glob that matches this name alone. */
+export function literalGlob(name: string): string {
+  // Braces around a comma are alternatives, whatever stands around each.
+  const brace = /\{.*,.*\}/s.test(name) ? BRACE : '[{]'
+  const signs: Record<string, string> = { '{': brace, '\\': BACKSLASH }
+  return name.replace(/[[\]{}()?*\\]/g, sign => signs[sign] ?? `[${sign}]`)
+}
+
 /** Whether a name matches one of the globs. Names that begin with a dot are matched by globs that say the dot only. */
 export function matches(name: string, globs: string[]): boolean {
   return globs.some(glob => glob === name || matchesGlob(name, glob))

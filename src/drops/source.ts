@@ -7,13 +7,14 @@ import type {
   Source,
   TableSchema,
 } from '../../engine/contracts/source.ts'
-import { EngineError } from '../../engine/errors.ts'
+import { EngineError, unless } from '../../engine/errors.ts'
 import { declaredTable } from '../connectors/declare/declared.ts'
 import { withFileColumn } from '../formats/column.ts'
 import type { FileHead } from '../formats/dialect.ts'
 import { type Beside, clearTaken } from './after.ts'
 import type { Aside } from './aside.ts'
 import type { DropCursor, Taken } from './cursor.ts'
+import { literalGlob } from './glob.ts'
 import { headsOf } from './heads.ts'
 import { inferColumns } from './infer.ts'
 import type { DropLaneDescriptor, FileChunk } from './lane.ts'
@@ -72,6 +73,15 @@ export class DropSource<Access> implements Source {
       signal,
     )
     return { columns, key: [], ...kind }
+  }
+
+  /** What was typed for files, as a glob: a file that is called so is meant itself, whatever else it would match as one. */
+  async globOf(typed: string): Promise<string> {
+    const literal = literalGlob(typed)
+    if (literal === typed) return typed
+    // What may not be looked at under that name is none that is meant.
+    const file = await unless('PERMISSION_DENIED', () => this.store.stat(typed))
+    return file ? literal : typed
   }
 
   /** How the first files begin that these options name. */

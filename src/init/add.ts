@@ -7,6 +7,7 @@ import { readFolder } from '../config/folder.ts'
 import { openJob } from '../config/include.ts'
 import { loadJob } from '../config/load.ts'
 import { isNamed, isWildcard, nameTables } from '../config/tableNames.ts'
+import { verbatim } from '../config/verbatim.ts'
 import { listTables } from '../config/wildcards.ts'
 import { withEntries } from '../config/yaml.ts'
 import type { JobConnection } from '../spec/job.ts'
@@ -48,11 +49,11 @@ export async function addTables(
   const entries = { extract: {} as Record<string, unknown>, load: {} as Record<string, unknown> }
   for (const { extract, table } of added) {
     const key = table.key.length === 1 ? table.key[0] : table.key
-    entries.extract[extract] = {
+    entries.extract[extract] = verbatim({
       ...(defaults.extract.from !== connection.name && { from: connection.name }),
       ...(table.name !== extract && { table: table.name }),
       ...(table.key.length > 0 && { key }),
-    }
+    })
     if (globs.some(glob => matchesGlob(extract, glob))) continue
     if (!load)
       throw new EngineError(
@@ -62,13 +63,13 @@ export async function addTables(
           hint: 'Write its first load: load: { NAME: { to: CONNECTION, from: NAME } }.',
         },
       )
-    entries.load[extract] = {
+    entries.load[extract] = verbatim({
       ...(defaults.load.to !== load.to && { to: load.to }),
       from: extract,
       // Of a table without a key no other is possible.
       ...((defaults.load.mode === undefined || table.key.length === 0) &&
         defaults.load.mode !== 'replace' && { mode: 'replace' }),
-    }
+    })
   }
   if (added.length > 0) writeFileSync(file, withEntries(file, readFileSync(file, 'utf8'), entries))
   return added.map(({ extract }) => extract)

@@ -1,5 +1,6 @@
 import { matchesGlob } from 'node:path'
 import { identifierOf } from '../config/tableNames.ts'
+import { literalGlob } from '../drops/glob.ts'
 import { isFormatNamed } from '../formats/byName.ts'
 
 /** Files whose names differ in numbers and ids alone: those of one table. */
@@ -36,7 +37,7 @@ export function groupFiles(
   const taken = new Set<string>()
   const groups = [...byPattern].map(([pattern, members]) => {
     const files = globsOf(pattern, members, data)
-    const isAlone = files[0] === escaped(members[0]!) && members.length === 1
+    const isAlone = files[0] === literalGlob(members[0]!) && members.length === 1
     const wanted = tableOf(isAlone ? members[0]! : pattern) || identifierOf(place) || 'files'
     let table = wanted
     for (let n = 2; taken.has(table.toLowerCase()); n++) table = `${wanted}_${n}`
@@ -68,13 +69,10 @@ function tableOf(pattern: string): string {
 
 function globsOf(pattern: string, members: string[], all: readonly string[]): string[] {
   const [only] = members
-  const itself = members.map(escaped)
+  const itself = members.map(literalGlob)
   if (members.length === 1 && !DAY.test(only!)) return itself
-  const literal = (glob: string) => pattern.split('*').map(escaped).join(glob)
+  const literal = (glob: string) => pattern.split('*').map(literalGlob).join(glob)
   const isOwn = (glob: string) => all.every(name => members.includes(name) === matchesGlob(name, glob))
   const exact = [literal('*'), literal('[0-9]*')].find(isOwn)
   return exact === undefined ? itself : [exact]
 }
-
-/** A name as a glob that matches it alone. */
-const escaped = (name: string) => name.replace(/[[\]{}()?*]/g, '[$&]').replaceAll('\\', '\\\\')

@@ -1,7 +1,7 @@
-import { stringify } from 'yaml'
 import { counted } from '../../engine/plural.ts'
 import { plainName } from '../../engine/sql/duckdb.ts'
 import { type Column, typeName } from '../../engine/types/logical.ts'
+import { verbatim, yamlOf } from '../config/verbatim.ts'
 import { caseFiles } from './case.ts'
 import type { SurveyedFiles, SurveyedTable } from './survey.ts'
 
@@ -21,7 +21,7 @@ const LARGE = 1_000_000
 /** Rows from which on the job shows how that would be. */
 const SIZEABLE = 10_000
 
-const flow = (value: unknown) => stringify(value, { collectionStyle: 'flow', lineWidth: 0 }).trim()
+const flow = (value: unknown) => yamlOf(verbatim(value), { collectionStyle: 'flow' }).trim()
 
 const TABLES = `# Each table under its own name; table: names another. "*": {} would stand for all tables that the source has; a view
 # has a line of its own: paid_orders: {}`

@@ -7,6 +7,7 @@ import { type FoundFile, lookAtFiles } from '../copy/files.ts'
 import type { CopySource } from '../copy/request.ts'
 import { type FileKeys, optionsOf, readSet } from '../copy/set.ts'
 import type { Taken } from '../drops/cursor.ts'
+import { literalGlob } from '../drops/glob.ts'
 import type { DropSource } from '../drops/source.ts'
 import { type FileGroup, groupFiles } from './fileGroups.ts'
 import type { SurveyedTable } from './survey.ts'
@@ -26,17 +27,18 @@ export interface FilesSurvey {
  */
 export async function surveyFiles(
   source: DropSource<unknown>,
-  { url, files }: CopySource,
+  { url, files: typed }: CopySource,
   { tables, exclude, set }: { tables: string[]; exclude: string[]; set: string[] },
   signal: AbortSignal,
 ): Promise<FilesSurvey> {
+  const files = typed === undefined ? undefined : await source.globOf(typed)
   const entries = await source.matching(optionsOf([files ?? '**/*'], {}), signal)
   const byName = new Map(entries.map(entry => [entry.name, entry]))
   const names = [...byName.keys()]
   const { groups, skipped } =
     files === undefined
       ? groupFiles(names, basename(url.replace(/[?#].*$/, '')))
-      : { groups: [namedGroup(files, names)], skipped: [] }
+      : { groups: [namedGroup(typed!, files, names)], skipped: [] }
   const listed = groups.map(({ table }) => ({ name: table, bare: table, schema: '', key: [], indexed: [] }))
   const wanted = new Set(tablesAmong(listed, { tables, exclude }).map(({ name }) => name))
   const chosen = groups.filter(({ table }) => wanted.has(table))
@@ -57,11 +59,11 @@ export async function surveyFiles(
   return { tables: surveyed, left }
 }
 
-function namedGroup(files: string, names: string[]): FileGroup {
+function namedGroup(typed: string, files: string, names: string[]): FileGroup {
   if (names.length === 0)
-    throw new EngineError('TABLE_MISSING', `SRC: no file is called ${files}`, { hint: 'Check the path.' })
+    throw new EngineError('TABLE_MISSING', `SRC: no file is called ${typed}`, { hint: 'Check the path.' })
   const table = identifierOf(
-    basename(files)
+    basename(typed)
       .split('.')[0]!
       .replace(/[*?[\]{}]/g, ''),
   )
@@ -80,7 +82,7 @@ async function surveyGroup(
   const bytes = files.reduce((sum, { size }) => sum + size, 0)
   const columnsIn = async (some: Taken[]) => {
     const options = optionsOf(
-      some.map(({ name }) => name),
+      some.map(({ name }) => literalGlob(name)),
       keys,
     )
     const spec = { name: table, from: 'source', key: [], columns: {}, options }

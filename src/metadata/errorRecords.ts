@@ -90,7 +90,10 @@ export class ErrorRecords {
     this.clock = clock
   }
 
-  /** Keeps records, all or none; those already kept stay as they are, but that one that had been right is open again. */
+  /**
+   * Keeps records, all or none. Those already kept have the reasons, and the sensitive columns, of now, and stay where they were,
+   * but that one that had been right is open again.
+   */
   async add(records: NewErrorRecord[]): Promise<void> {
     const now = this.now()
     // A statement cannot meet a record twice.
@@ -153,6 +156,31 @@ export class ErrorRecords {
        GROUP BY job, table_name, check_name, state ORDER BY count(*) DESC, job, table_name, check_name, state`,
       values,
     )
+  }
+
+  /** The columns that records of a job have as sensitive ones, by table: each of the several that may be. */
+  async marks(job: string): Promise<Pick<ErrorRecord, 'table_name' | 'sensitive'>[]> {
+    const found = await this.database.all<Pick<Stored, 'table_name' | 'sensitive'>>(
+      'SELECT DISTINCT table_name, sensitive FROM error_records WHERE job = :job',
+      { job },
+    )
+    return found.map(({ table_name, sensitive }) => ({ table_name, sensitive: listed(sensitive) }))
+  }
+
+  /** Sets which columns of records are sensitive, and their reasons as people may see them. */
+  async mark(records: Pick<ErrorRecord, 'id' | 'sensitive' | 'reason'>[]): Promise<void> {
+    for (const some of portions(records, MOVED_AT_ONCE))
+      await this.database.transaction(async queries => {
+        for (const { id, sensitive, reason } of some)
+          await queries.run(
+            'UPDATE error_records SET sensitive = :sensitive, reason = :reason WHERE id = :id',
+            {
+              id,
+              reason,
+              sensitive: JSON.stringify(sensitive),
+            },
+          )
+      })
   }
 
   /** Open records of a table, by id and key. */
@@ -286,11 +314,21 @@ async function insert(queries: Queries, records: NewErrorRecord[], now: string):
   })
   await queries.run(
     `INSERT INTO error_records (${COLUMNS.join(', ')}, state, created_at, updated_at) VALUES ${rows.join(', ')}
-     ON CONFLICT (id) DO UPDATE SET state = 'open', resolved_by = NULL, correction = NULL, updated_at = :now
-       WHERE error_records.state = 'resolved' OR (error_records.state = 'reprocessed' AND error_records.correction IS NULL)`,
+     ON CONFLICT (id) DO UPDATE SET
+         state = CASE WHEN ${WAS_RIGHT} THEN 'open' ELSE error_records.state END,
+         resolved_by = CASE WHEN ${WAS_RIGHT} THEN NULL ELSE error_records.resolved_by END,
+         correction = CASE WHEN ${WAS_RIGHT} THEN NULL ELSE error_records.correction END,
+         updated_at = CASE WHEN ${WAS_RIGHT} THEN excluded.updated_at ELSE error_records.updated_at END,
+         ${FOUND.map(name => `${name} = excluded.${name}`).join(', ')}
+       WHERE ${WAS_RIGHT} OR ${FOUND.map(name => `error_records.${name} IS DISTINCT FROM excluded.${name}`).join(' OR ')}`,
     values,
   )
 }
+
+const WAS_RIGHT = `(error_records.state = 'resolved' OR (error_records.state = 'reprocessed' AND error_records.correction IS NULL))`
+
+/** What a run says of a row that it finds again. */
+const FOUND = ['check_name', 'category', 'code', 'reason', 'sensitive'] as const
 
 const CONDITIONS = {
   job: 'job = :job',
@@ -317,9 +355,11 @@ function conditionsOf({ ids, reason, ...wanted }: Omit<ErrorQuery, 'limit'>) {
   }
 }
 
+const listed = (sensitive: string | null): string[] => (sensitive === null ? [] : JSON.parse(sensitive))
+
 const parsed = ({ record, correction, sensitive, ...rest }: Stored): ErrorRecord => ({
   ...rest,
-  sensitive: sensitive === null ? [] : JSON.parse(sensitive),
+  sensitive: listed(sensitive),
   record: JSON.parse(record),
   correction: correction === null ? null : JSON.parse(correction),
 })

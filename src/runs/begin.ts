@@ -1,13 +1,14 @@
 import { EngineError } from '../../engine/errors.ts'
 import type { Mask } from '../../engine/mask.ts'
 import { loadJob } from '../config/load.ts'
+import { listTables } from '../config/wildcards.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { runId } from '../metadata/runId.ts'
 import { isDone, type RunRecord } from '../metadata/runs.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { isAlive, isRunning, ownName } from '../util/owner.ts'
 import { shellWord } from '../util/shell.ts'
-import { changedFiles } from './checkpoints.ts'
+import { changedFiles, type ListedBySource } from './checkpoints.ts'
 import { declaredIn, environmentOfHome, markHome } from './environment.ts'
 import { jobNameOf } from './jobName.ts'
 import { openMask } from './mask.ts'
@@ -25,18 +26,33 @@ export interface Begun {
 export interface UsableJob {
   spec: JobSpec
   mask: Mask
+  /** The tables of sources whose globs were listed for it. */
+  tables: ListedBySource
 }
 
 /**
  * The job of a folder. One that cannot be run still leaves its mark in the history, and is told; the data interval that
- * it was to be run for waits. `production`: of a job in an environment, of which nobody is told.
+ * it was to be run for waits. `production`: of a job in an environment, of which nobody is told. `planned`: the tables of sources
+ * that are not asked for them any more.
  */
-export async function readJob(options: RunOptions, production?: ProductionRun): Promise<UsableJob> {
+export async function readJob(
+  options: RunOptions,
+  production?: ProductionRun,
+  planned: ListedBySource = {},
+): Promise<UsableJob> {
   const { folder, env, home, metadata, clock, interval, signal, progress } = options
+  const tables = { ...planned }
   holdApart(options, production)
   try {
-    const spec = await loadJob(folder, env, { signal, ...(production && { read: production.read }) })
-    return { spec, mask: openMask(home, env, spec, progress.note) }
+    const spec = await loadJob(folder, env, {
+      signal,
+      tables: async connection => {
+        tables[connection.name] ??= await listTables(connection, signal)
+        return tables[connection.name]!
+      },
+      ...(production && { read: production.read }),
+    })
+    return { spec, mask: openMask(home, env, spec, progress.note), tables }
   } catch (error) {
     // A stop that somebody asked for is no failure, and a plan that cannot begin no run.
     if (signal.aborted || options.goal === 'plan') throw error

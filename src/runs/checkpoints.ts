@@ -1,3 +1,4 @@
+import type { ListedTable } from '../../engine/contracts/source.ts'
 import { isOfKind, type TaskName, taskName } from '../../engine/contracts/taskName.ts'
 import type { ChunkProgress, Clock, TaskStore } from '../../engine/contracts/tasks.ts'
 import { EngineError } from '../../engine/errors.ts'
@@ -25,9 +26,14 @@ interface RunBasis {
   /** The job's folder, and the hash of each of its files. */
   folder: string
   files: Record<string, string>
-  /** Per task, what its output depends on: see {@link Task.fingerprint}. */
+  /** Per task that leaves an output, what it depends on: see {@link Task.fingerprint}. */
   fingerprints: Record<string, string>
+  /** The tables of sources whose globs were listed. */
+  tables?: ListedBySource
 }
+
+/** Tables of sources, by the connection. */
+export type ListedBySource = Record<string, ListedTable[]>
 
 /** Checkpoints of one run that are kept, at the least; old ones go with every so-manieth. */
 const KEEP = 50
@@ -39,7 +45,7 @@ const CHECKPOINT_INTERVAL_MS = 1000
 export async function checkpointing(
   metadata: Metadata,
   { run, job, fence }: RunRecord,
-  spec: JobSpec,
+  { spec, tables }: { spec: JobSpec; tables: ListedBySource },
   tasks: Map<string, Task>,
   clock: Clock,
   committed: (task: string) => void,
@@ -53,7 +59,7 @@ export async function checkpointing(
     const keep = done.size % PRUNED === 0 ? KEEP : undefined
     return keepCheckpoint(queries, clock.now(), { ...of, task, state }, fence, keep)
   })
-  await keepBasis(metadata, { run, job, fence }, spec, tasks)
+  await keepBasis(metadata, { run, job, fence }, spec, tasks, tables)
   const noted = new Map<string, number>()
   return {
     ...inner,
@@ -76,9 +82,12 @@ export async function keepBasis(
   { run, job, fence }: Pick<RunRecord, 'run' | 'job' | 'fence'>,
   spec: JobSpec,
   tasks: Map<string, Task>,
+  tables: ListedBySource,
 ): Promise<void> {
-  const fingerprints = Object.fromEntries([...tasks].map(([name, { fingerprint }]) => [name, fingerprint]))
-  const basis: RunBasis = { folder: spec.folder, files: spec.files, fingerprints }
+  const fingerprints = Object.fromEntries(
+    [...tasks].flatMap(([name, { fingerprint, view }]) => (view ? [] : [[name, fingerprint]])),
+  )
+  const basis: RunBasis = { folder: spec.folder, files: spec.files, fingerprints, tables }
   const state = { tasks: await doneTasks(database, run), ...basis }
   await checkpoints.create({ job, run, kind: 'full', task: null, state }, fence)
 }
@@ -87,6 +96,12 @@ export async function keepBasis(
 export async function basisOf(metadata: Metadata, run: string): Promise<RunBasis | undefined> {
   const found = await metadata.checkpoints.latest(run, 'full', true)
   return found?.state as RunBasis | undefined
+}
+
+/** The tables of sources that a run's plan goes by, where it is made: what came or went since is of the next run. */
+export async function plannedTables(metadata: Metadata, run: string): Promise<ListedBySource> {
+  if (!(await doneTasks(metadata.database, run)).includes('plan')) return {}
+  return (await basisOf(metadata, run))?.tables ?? {}
 }
 
 /** Files of a job, and values that references gave, that are other than those a run went by, `job.yaml` first. */

@@ -75,6 +75,11 @@ export function corrections(
     throw new EngineError('CONFIG_INVALID', `${file}:${line}: ${message}`, { hint })
   }
   if (header[0] !== '_id') invalid(1, `the first column is ${header[0] ?? 'missing'}, not _id`)
+  // Rows may have columns of these names, too: those of the export stand first.
+  const reasons = header.filter(name => name === '_reason').length
+  const isOwn = (at: number, name: string | null) =>
+    at === 0 ||
+    ((name === '_id' || name === '_reason') && (at === header.indexOf(name) || !columns.has(name)))
   const found = new Map<string, Values>()
   const seen = new Set<string>()
   for (const { line: at, values: line } of lines) {
@@ -86,9 +91,11 @@ export function corrections(
     seen.add(record.id)
     if (line.length !== header.length)
       invalid(at, `${counted(line.length, 'value')} where the first line has ${header.length}`)
+    if (reasons === 1 && Object.hasOwn(record.record, '_reason'))
+      invalid(1, `there is one column _reason: row ${id} has one of its own, behind that of the export`)
     const changed: [column: string, value: string | null][] = []
     for (const [column, name] of header.entries()) {
-      if (name === '_id' || name === '_reason') continue
+      if (isOwn(column, name)) continue
       if (name === null || !columns.has(name)) return invalid(1, `${record.table_name} has no column ${name}`)
       if (!Object.hasOwn(record.record, name)) {
         if (line[column] === null) continue

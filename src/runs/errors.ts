@@ -1,5 +1,6 @@
 import { REJECTED } from '../../engine/batch/builder.ts'
 import type { Category } from '../../engine/errors.ts'
+import { isSensitive } from '../../engine/mask.ts'
 import type { Outcome } from '../../engine/pipeline.ts'
 import type { PlannedRead } from '../../engine/plan/plan.ts'
 import { counted } from '../../engine/plural.ts'
@@ -47,8 +48,43 @@ export async function keepErrors(
     kept += found.reduce((sum, { rows }) => sum + rows, 0)
   }
   if (records.length > 0) await metadata.errors.add(records)
+  await hideSensitive(context, metadata, outcome)
   return { rejected, kept, categories }
 }
+
+/**
+ * Marks what the job calls sensitive in records that were kept before it did; no mark is taken away, since rows may be shown by
+ * that which nobody is to see.
+ */
+async function hideSensitive(
+  { spec, mask }: RunContext,
+  { errors }: Metadata,
+  { tables }: Outcome,
+): Promise<void> {
+  if (!mask.isNeeded) return
+  const isMissing = (sensitive: string[]) => (column: string) => !isSensitive(sensitive, column)
+  const lacking = (await errors.marks(spec.job)).filter(({ table_name, sensitive }) =>
+    mask.columnsOf(table_name).some(isMissing(sensitive)),
+  )
+  for (const table of new Set(lacking.map(({ table_name }) => table_name))) {
+    const wanted = mask.columnsOf(table)
+    const known = tables.find(({ name }) => name === table)?.columns
+    for await (const page of errors.pages({ job: spec.job, table })) {
+      const marked = page.flatMap(({ id, sensitive, reason, record }) => {
+        const others = known ? unnamed(record, known) : []
+        const columns = [...wanted, ...others].filter(isMissing(sensitive))
+        if (!wanted.some(isMissing(sensitive))) return []
+        const all = [...sensitive, ...columns]
+        return [{ id, sensitive: all, reason: mask.about(all, record, reason) }]
+      })
+      await errors.mark(marked)
+    }
+  }
+}
+
+/** Columns of a rejected row that its table has not: they hold a part of the row, whatever they are called. */
+const unnamed = (record: Record<string, string | null>, known: Transformed['columns']) =>
+  Object.keys(record).filter(name => !known.some(column => column.name === name))
 
 /** A table's rejected rows by category, each row once. */
 async function categoriesOf(
@@ -101,8 +137,7 @@ async function recordsOf(
   return rows.map(row => {
     const staged = JSON.parse(String(row.record)) as Record<string, string | null>
     const record = withInexact(staged)
-    // A column that the table has not holds a part of the row, whatever it is called.
-    const unnamed = Object.keys(record).filter(name => !table.columns.some(column => column.name === name))
+    const others = unnamed(record, table.columns)
     const kept: NewErrorRecord = {
       id: String(row.id),
       run,
@@ -114,7 +149,7 @@ async function recordsOf(
       category: String(row.category) as Category,
       code: staged[REJECTED] ? 'VALUE_INEXACT' : null,
       reason: storable(mask.about(sensitive, record, String(row.reasons))),
-      sensitive: unnamed.length > 0 && sensitive.length > 0 ? [...sensitive, ...unnamed] : sensitive,
+      sensitive: sensitive.length > 0 ? [...sensitive, ...others] : sensitive,
       record,
     }
     return { record: kept, rows: Number(row.rows) }

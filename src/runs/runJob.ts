@@ -1,4 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
+import type { ListedTable } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { checkFromPlan } from '../../engine/load/resumeChecks.ts'
 import { plan as planFlow, run as runFlow } from '../../engine/pipeline.ts'
@@ -11,7 +13,7 @@ import type { RunGraph } from '../metadata/runDetails.ts'
 import { ARCHIVE, type ArchiveOutcome, archive, archiveTask, fillRun, findArchived } from './archive.ts'
 import { begin, readJob, type UsableJob } from './begin.ts'
 import { tellUnread } from './changeLogs.ts'
-import { checkpointing, checkTasks, invalidateChanged } from './checkpoints.ts'
+import { checkpointing, checkTasks, invalidateChanged, plannedTables } from './checkpoints.ts'
 import { finishRun, maskedStore, type Reached } from './finishRun.ts'
 import { HeldRun } from './heldRun.ts'
 import { jobNameOf } from './jobName.ts'
@@ -72,11 +74,16 @@ function anew(options: RunOptions): RunOptions {
 }
 
 /** A run, from its beginning or where it was interrupted, to its end. */
-async function runOnce(options: RunOptions, job: UsableJob, production?: ProductionRun): Promise<RunResult> {
-  const { spec } = job
-  const archived = options.restore && (await findArchived(spec, options.restore))
+async function runOnce(
+  options: RunOptions,
+  asked: UsableJob,
+  production?: ProductionRun,
+): Promise<RunResult> {
+  const archived = options.restore && (await findArchived(asked.spec, options.restore))
   const runAt = archived ? new Date(archived.runAt) : (options.runAt ?? production?.runAt)
-  const begun = await begin({ ...options, runAt }, spec)
+  const begun = await begin({ ...options, runAt }, asked.spec)
+  const job = await asPlanned(options, asked, begun.record.run, production)
+  const { spec } = job
   using held = new HeldRun(options, job, begun)
   const { record, resumed } = held
   if (resumed) {
@@ -88,13 +95,30 @@ async function runOnce(options: RunOptions, job: UsableJob, production?: Product
   const reached: Reached = {}
   try {
     reached.context = await openSession(options, held, session, production)
-    reached.archive = await perform(options, held, reached.context, archived, production)
+    reached.archive = await perform(options, held, job, reached.context, archived, production)
   } catch (error) {
     reached.error = error
   }
   // Awaited: what it ends is closed when this returns.
   return await finishRun(options, held, reached, session)
 }
+
+/** The job with the tables that its run's plan goes by, where one is made: what came or went since is of the next run. */
+async function asPlanned(
+  options: RunOptions,
+  job: UsableJob,
+  run: string,
+  production?: ProductionRun,
+): Promise<UsableJob> {
+  const planned = options.from === 'plan' ? {} : await plannedTables(options.metadata, run)
+  const isOther = Object.entries(planned).some(
+    ([connection, tables]) => !isDeepStrictEqual(catalogOf(tables), catalogOf(job.tables[connection] ?? [])),
+  )
+  return isOther ? readJob({ ...options, resume: run }, production, planned) : job
+}
+
+/** What a catalogue has of tables, but for estimates. */
+const catalogOf = (tables: ListedTable[]) => tables.map(({ rows: _, ...table }) => table)
 
 /** Tasks that leave an output, each with those whose output it reads: a model that stays a view is part of its readers. */
 function graphOfTasks(tasks: Map<string, Task>): RunGraph {
@@ -113,6 +137,7 @@ function graphOfTasks(tasks: Map<string, Task>): RunGraph {
 async function perform(
   options: RunOptions,
   held: HeldRun,
+  { tables }: UsableJob,
   context: JobContext,
   archived: ArchivedRun | undefined,
   production: ProductionRun | undefined,
@@ -125,7 +150,7 @@ async function perform(
   await checkTasks(metadata, spec, record.run, tasks, options)
   if (held.resumed && !options.fromPlan)
     await invalidateChanged(context, metadata, record, tasks, options.from)
-  const store = await checkpointing(metadata, record, spec, tasks, clock, task => {
+  const store = await checkpointing(metadata, record, { spec, tables }, tasks, clock, task => {
     if (task === options.until) held.endHere()
   })
   const progress: typeof store.progress = (task, chunk) => {

@@ -17,9 +17,10 @@ import { isRunning } from '../util/owner.ts'
 import { shellWord } from '../util/shell.ts'
 import { archive } from './archive.ts'
 import { readJob } from './begin.ts'
-import { basisOf, invalidateChanged, keepBasis } from './checkpoints.ts'
+import { basisOf, invalidateChanged, keepBasis, type ListedBySource, plannedTables } from './checkpoints.ts'
 import { finishRun, masked, maskedStore, type Reached } from './finishRun.ts'
 import { HeldRun } from './heldRun.ts'
+import { jobNameOf } from './jobName.ts'
 import type { RunMeans } from './options.ts'
 import type { RunResult } from './result.ts'
 import { openSession } from './session.ts'
@@ -47,13 +48,14 @@ export interface StepResult {
 
 /**
  * The steps of a job, in their order; those of a kind (`extract.CONNECTION`, `bucket.NUMBER`, `load.CONNECTION`) may be done
- * at one time, on different machines.
+ * at one time, on different machines. They are the same whatever tables its globs stand for.
  */
 export function stepsOf({
   extracts,
   models,
   loads,
-}: Pick<JobSpec, 'extracts' | 'models' | 'loads'>): string[] {
+  globs,
+}: Pick<JobSpec, 'extracts' | 'models' | 'loads' | 'globs'>): string[] {
   const buckets = Math.max(0, ...models.map(model => model.buckets?.count ?? 0))
   const each = (kind: 'extract' | 'load', of: string[]) => [...new Set(of)].map(name => taskName(kind, name))
   return [
@@ -61,14 +63,14 @@ export function stepsOf({
     'plan',
     ...each(
       'extract',
-      extracts.map(({ from }) => from),
+      [...extracts, ...globs.extracts].map(({ from }) => from),
     ),
     ...(buckets > 0 ? [PREPARE] : []),
     ...Array.from({ length: buckets }, (_, number) => taskName('bucket', String(number))),
     'models',
     ...each(
       'load',
-      loads.map(({ to }) => to),
+      [...loads, ...globs.loads].map(({ to }) => to),
     ),
     'finish',
   ]
@@ -101,7 +103,7 @@ function doneBy(step: string, tasks: Map<string, Task>): (task: string) => boole
  */
 export async function runStep(options: StepOptions): Promise<StepResult> {
   const { step, metadata, clock, progress } = options
-  const usable = await readJob(options)
+  const usable = await readJob(options, undefined, await tablesOf(options))
   const { spec } = usable
   options.secrets.push(...spec.secrets, ...secretsIn(options.env.STAGING_URL))
   const steps = stepsOf(spec)
@@ -127,7 +129,7 @@ export async function runStep(options: StepOptions): Promise<StepResult> {
     const reached: Reached = {}
     try {
       reached.context = await openSession(options, held, session)
-      await perform(options, held, reached)
+      await perform(options, held, reached, usable.tables)
     } catch (error) {
       if (step === 'finish') reached.error = error
       else throw await noted(options, held, lease, error)
@@ -150,10 +152,19 @@ async function noted({ metadata, step, secrets }: StepOptions, held: HeldRun, le
   return told
 }
 
-/** The run that the orchestrator means, begun by its first step, set going again where it had failed. */
+/** The tables of sources that the run's plan goes by; none before. */
+async function tablesOf({ metadata, folder, key }: StepOptions): Promise<ListedBySource> {
+  const found = await runOfKey(metadata.database, jobNameOf(folder), endingOf(key))
+  return found ? plannedTables(metadata, found.run) : {}
+}
+
+/** What the id of the run of a key ends with. */
+const endingOf = (key: string) => createHash('sha256').update(key).digest('hex').slice(0, 12)
+
+/** The run that the orchestrator means, begun by its first step, set going again where it had failed and the step may mend it. */
 async function openRun(options: StepOptions, spec: JobSpec): Promise<RunRecord> {
   const { metadata, clock, key, step, runAt } = options
-  const ending = createHash('sha256').update(key).digest('hex').slice(0, 12)
+  const ending = endingOf(key)
   const found = await runOfKey(metadata.database, spec.job, ending)
   if (!found && step !== 'check')
     throw new EngineError('RESUME_REFUSED', `${spec.job}: the step check has not begun the run ${key}`, {
@@ -180,7 +191,7 @@ async function openRun(options: StepOptions, spec: JobSpec): Promise<RunRecord> 
       return begun
     }
   }
-  if (found.status === 'FAILED' && step !== 'finish')
+  if (found.status === 'FAILED' && (step !== 'finish' || (await hasFailedAtItsEnd(metadata, found))))
     return (await metadata.reopen(found, SHARED)) ?? openRun(options, spec)
   if (found.status === 'RUNNING' && found.owner !== SHARED)
     throw new EngineError(
@@ -191,6 +202,20 @@ async function openRun(options: StepOptions, spec: JobSpec): Promise<RunRecord> 
       },
     )
   return found
+}
+
+/**
+ * Whether a run that has failed lacks nothing but its end, so that the step `finish` alone can mend it. What another step has
+ * left undone fails it again, with no more to tell; and one that was cancelled stays so.
+ */
+async function hasFailedAtItsEnd(
+  metadata: StepOptions['metadata'],
+  { run, cancel_requested }: RunRecord,
+): Promise<boolean> {
+  const basis = await basisOf(metadata, run)
+  if (!basis || cancel_requested > 0) return false
+  const done = new Set(await doneTasks(metadata.database, run))
+  return Object.keys(basis.fingerprints).every(task => done.has(task))
 }
 
 const interrupted = ({ job, folder }: JobSpec, { run }: RunRecord) =>
@@ -212,7 +237,12 @@ async function takeStep({ metadata, step, progress, signal }: StepOptions, run: 
   }
 }
 
-async function perform(options: StepOptions, held: HeldRun, reached: Reached): Promise<void> {
+async function perform(
+  options: StepOptions,
+  held: HeldRun,
+  reached: Reached,
+  tables: ListedBySource,
+): Promise<void> {
   const { metadata, step, secrets } = options
   const { spec, record, outcome } = held
   const context = reached.context!
@@ -226,7 +256,8 @@ async function perform(options: StepOptions, held: HeldRun, reached: Reached): P
     (await stillMissing()) === undefined
   if (record.spec_hash !== spec.hash && (step !== 'finish' || !(await isDone())))
     await invalidateChanged(context, metadata, record, tasks, undefined)
-  if (!basis) await keepBasis(metadata, record, spec, tasks)
+  const isPlanned = (await doneTasks(metadata.database, record.run)).includes('plan')
+  if (!basis || (step === 'plan' && !isPlanned)) await keepBasis(metadata, record, spec, tasks, tables)
   const missing = await stillMissing()
   if (missing !== undefined && step !== 'finish')
     throw new EngineError(

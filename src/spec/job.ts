@@ -131,6 +131,8 @@ export interface JobSpec {
   extracts: ExtractSpec[]
   /** Names of those that a glob stands for: the source's catalogue says which they are. */
   listed: string[]
+  /** What extracts and loads of many tables say, whatever these are: the connection, and the pool that bounds how many run at once. */
+  globs: { extracts: { from: string; pool?: string }[]; loads: { to: string }[] }
   /** Extract name → name of the pool that bounds how many run at once. */
   pools: Record<string, string>
   models: Model[]

@@ -86,12 +86,14 @@ for name in ("in_bash", "in_docker", "in_pods"):
     made = module(name)
     tasks = made.dag.task_ids
     assert "bucket" in tasks and made.dag.get_task("bucket").is_mapped, tasks
+    assert made.dag.get_task("extract_legacy_db").pool == "legacy db", tasks
+    assert made.dag.get_task("check").upstream_task_ids == {"wait_for_a-b", "wait_for_a_b"}, tasks
     assert made.arguments_of("check", {"dag_run": run})[-4:] == ["--run", "r 1", "--task", "check"]
-    for code, kind in ((75, AirflowException), (130, AirflowException), (2, AirflowFailException)):
+    for code, final in ((75, False), (130, False), (-9, False), (137, False), (143, False), (2, True), (127, True)):
         try:
             made.judge("check", code)
         except AirflowException as error:
-            assert isinstance(error, AirflowFailException) == (kind is AirflowFailException), code
+            assert isinstance(error, AirflowFailException) == final, code
         else:
             raise SystemExit(f"{code} is taken for done")
 
@@ -116,7 +118,7 @@ def ended(code):
         statuses.append(named)
     return k8s.V1Pod(metadata=pod.metadata, spec=pod.spec, status=k8s.V1PodStatus(phase="Failed", container_statuses=statuses))
 
-for code, final in ((2, True), (75, False), (None, False)):
+for code, final in ((2, True), (75, False), (137, False), (None, False)):
     try:
         task.cleanup(pod, ended(code))
     except AirflowException as error:
@@ -129,9 +131,9 @@ print("all as it is to be")
 test('by bash, Docker and Kubernetes: Airflow imports the DAGs, Ruff finds nothing, exit codes are told apart', async t => {
   const job = await smallJob(t, 'divided', {
     'job.yaml': `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }
-extract: { members: { from: in, files: m.csv, take: all, key: id, schema: { id: BIGINT } } }
+extract: { members: { from: in, pool: legacy db, files: m.csv, take: all, key: id, schema: { id: BIGINT } } }
 load: { m: { to: wh, from: m, key: id } }
-schedule: { cron: "0 2 * * *", after: [other] }
+schedule: { cron: "0 2 * * *", after: [a-b, a_b] }
 sla: { max_duration: 6h }
 airflow: { email: [a@example.org] }
 `,

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: names that look like references of job.yaml
 /** A job by init: it runs as it is written, and again the next night; nothing that is there is written over. */
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
@@ -248,6 +249,29 @@ test('a job of a folder of files runs at once: what they hold is written down, a
   assert.match(await good('drop', 'nightfreight run queries/drop'), /\.orders +2 +2 +0 /)
   put('orders_2026-02-01.csv', 'id;name;amount\n9;Maier;3,75\n')
   assert.match(await good('drop', 'nightfreight run queries/drop'), /\.orders +3 /)
+})
+
+test('files and tables whose names look like globs or references are themselves', async () => {
+  const folder = join(place, 'odd/drop')
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'a[1].csv'), 'id,note\n1,x\n')
+  writeFileSync(join(folder, 'a1.csv'), 'id,other\n1,2026-01-31\n')
+  writeFileSync(join(folder, '${HOME}.csv'), 'n\n1\n')
+  const told = await good('odd', 'nightfreight init queries/odd --from ./drop --to duckdb:dw.duckdb')
+  assert.match(told, /a\[1\]\.csv: csv.*\nid +note\n/)
+  assert.match(await good('odd', 'nightfreight run queries/odd'), /\.HOME_? +1 +1 /)
+  const one = await good(
+    'odd',
+    `nightfreight init queries/one --from './drop/a[1].csv' --to duckdb:one.duckdb`,
+  )
+  assert.match(one, /a1: 1 file,/)
+  await postgres.query('CREATE TABLE "odd${HOME}" (id int PRIMARY KEY); CREATE TABLE "more${HOME}" (id int)')
+  const init = `nightfreight init queries/refs --from '${postgres.url}' --to duckdb:refs.duckdb --tables 'odd*'`
+  await good('odd', init)
+  await good('odd', `nightfreight add table queries/refs 'more\${HOME}'`)
+  const ran = await good('odd', 'nightfreight run queries/refs')
+  for (const name of ['odd_HOME_', 'more_HOME_']) assert.match(ran, new RegExp(`${name} +0 +0 `))
+  await postgres.query('DROP TABLE "odd${HOME}", "more${HOME}"')
 })
 
 test('a watermark is a timestamp that is called as if it changed, with an index and without NULLs before others', () => {

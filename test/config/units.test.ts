@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { Document } from '../../src/config/document.ts'
 import { expand, unveil, veil } from '../../src/config/variables.ts'
+import { verbatim, yamlOf } from '../../src/config/verbatim.ts'
 import { keysBelow, withEntries } from '../../src/config/yaml.ts'
 import { parseBytes, parseDuration } from '../../src/util/units.ts'
 
@@ -53,6 +55,8 @@ test('variables', async () => {
     ['${SCHEME:-sftp}://u:${PASSWORD}@h', `sftp://u:${env.PASSWORD}@h`],
     ['s3://${BOTH}@bucket/${B}', 's3://me:pw%401@bucket/b'],
     ['https://${B}/x@${PASSWORD}', `https://b/x@${env.PASSWORD}`],
+    ['$${', '${'],
+    ['{$${ a ${B} $$${', '{${ a b $${'],
   ] as const)
     assert.equal(await put(written, env), expected, written)
   for (const [written, problem] of [
@@ -63,6 +67,39 @@ test('variables', async () => {
     ['${cmd:exit 3}', '${cmd:exit 3}: the command ended with 3'],
   ] as const)
     assert.ok((await put(written, env))[0]!.includes(problem), written)
+})
+
+test('a text of whoever asks for a job stands in it as it is, whatever it holds, keys too', async () => {
+  const pieces = [
+    '${HOME}',
+    '${',
+    '$',
+    '{',
+    '}',
+    '"',
+    "'",
+    '\\',
+    '\n',
+    ' ',
+    '#',
+    ': ',
+    ',',
+    'a',
+    '${cmd:x}',
+    '- ',
+  ]
+  const text = fc.array(fc.constantFrom(...pieces), { maxLength: 12 }).map(all => all.join(''))
+  const long = fc.tuple(text, text).map(([a, b]) => `${a} ${'word '.repeat(30)}${b}`)
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(text, long), text, text, async (a, b, key) => {
+      const value = { query: a, columns: [b, a], schema: { [`k${key}`]: b }, header: true }
+      for (const options of [{}, { collectionStyle: 'flow' }] as const) {
+        const yaml = yamlOf({ url: '${HOME}', extract: verbatim(value) }, options)
+        const { value: read } = await Document.open('job.yaml', yaml, { env: { HOME: '/me' }, folder: '/' })
+        assert.deepEqual(read, { url: '/me', extract: value }, yaml)
+      }
+    }),
+  )
 })
 
 test('a text with references is the one that their values were put into, whatever they hold', async () => {

@@ -66,6 +66,26 @@ for (const [name, make] of Object.entries(MAKERS))
       await assert.rejects(names(), /does not hold files of one kind: \.csv\.gz, below\//)
     })
 
+    test('a file that is called as a glob is meant itself by its name, and a glob is one all the same', async () => {
+      const place = await make()
+      const named = ['orders[1].csv', 'orders1.csv', 'a(b) {c,d}.csv', 'a(b) c.csv', 'c.csv']
+      for (const each of named) await place.put(each, 'id\n1\n')
+      const source = place.source() as DropSource<unknown>
+      const meant = async (typed: string) => {
+        const files = [await source.globOf(typed)]
+        const entries = await source.matching(dropOptions.parse({ files }), new AbortController().signal)
+        return entries.map(({ name }) => name)
+      }
+      try {
+        for (const each of named) assert.deepEqual(await meant(each), [each])
+        assert.deepEqual(await meant('orders[12].csv'), ['orders1.csv'])
+        assert.deepEqual(await meant('{c,d}.csv'), ['c.csv'])
+        assert.deepEqual(await meant('*r*.csv'), ['orders1.csv', 'orders[1].csv'])
+      } finally {
+        await source.close()
+      }
+    })
+
     test('files of a folder are the tables that their names say, each as it is written', async () => {
       const place = await make()
       const { signal } = new AbortController()

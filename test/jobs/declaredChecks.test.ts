@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import type { EngineError } from '../../engine/errors.ts'
 import { validateJob } from '../../src/runs/validateJob.ts'
@@ -87,6 +89,24 @@ const STOPS: [checks: string, says: string][] = [
     'check m_fresh: the newest placed of m is 2026-01-03 10:00:00+00, expected within 1h',
   ],
 ]
+
+test('rows in the future do not keep a table fresh, and are counted in what is told', async t => {
+  const job = await jobWith(t, 'm: { fresh: { column: placed, within: 24h } }')
+  const later = (...days: string[]) =>
+    writeFileSync(
+      join(job.folder, 'in/orders.csv'),
+      `order_id,customer_id,amount,status,placed\n${days.map((day, n) => `${n},10,1.00,paid,${day} 10:00:00\n`).join('')}`,
+    )
+  const told = async () => ((await job.run({ fresh: true })).error as EngineError | undefined)?.message
+  const old = 'check m_fresh: the newest placed of m is 2026-01-03 10:00:00+00, expected within 24h'
+  later('2026-01-03', '9999-12-31')
+  assert.equal(await told(), `${old}; 1 row in the future is not counted: 9999-12-31 10:00:00+00`)
+  later('2026-01-03', '9999-12-31', '9998-12-31')
+  assert.equal(await told(), `${old}; 2 rows in the future are not counted, up to 9999-12-31 10:00:00+00`)
+  const today = new Date().toISOString().slice(0, 10)
+  later(today, '9999-12-31')
+  assert.equal(await told(), undefined)
+})
 
 describe('a limit stops the run', { concurrency: 2 }, () => {
   for (const [checks, says] of STOPS)

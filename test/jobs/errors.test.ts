@@ -236,6 +236,28 @@ test('what is exported comes back as it was, in whatever portions; only changes 
   assert.deepEqual(corrections(others, 'g.csv', byId, Mask.none, ['i']), new Map([['i', { a: '2' }]]))
 })
 
+test('rows may have columns that are called as those of the export: they are corrected as all others', async () => {
+  const record = { _id: '1', _reason: 'cold', a: 'x' }
+  const found = { id: 'i', reason: 'r', record, table_name: 'm' } as unknown as ErrorRecord
+  const byId = new Map([['i', found]])
+  const pages = async function* () {
+    yield [found]
+  }
+  let csv = ''
+  for await (const text of csvOf(pages, each => each)) csv += text
+  assert.equal(csv, '_id,_reason,_id,_reason,a\ni,r,1,cold,x\n')
+  const given = (text: string) => corrections(text, 'f.csv', byId, Mask.none).get('i')
+  assert.equal(given(csv), undefined)
+  assert.deepEqual(given('_id,_reason,_id,_reason,a\ni,r,2,warm,x\n'), { _id: '2', _reason: 'warm' })
+  assert.deepEqual(given('_id,_id,a\ni,2,x\n'), { _id: '2' })
+  assert.throws(() => given('_id,_reason,_id\ni,warm,1\n'), {
+    message: 'f.csv:1: there is one column _reason: row i has one of its own, behind that of the export',
+  })
+  // Of rows without such columns they are the export's wherever they stand.
+  byId.set('j', { id: 'j', record: { a: 'x' }, table_name: 'm' } as unknown as ErrorRecord)
+  assert.deepEqual(corrections('_id,a,_reason\nj,y,r\n', 'f.csv', byId, Mask.none).get('j'), { a: 'y' })
+})
+
 test('rows that are the same in every column are each corrected, where a model has no key', async () => {
   await query(
     "CREATE TABLE alike (label text, amount int); INSERT INTO alike VALUES ('a', -1), ('a', -1), ('b', 2)",

@@ -132,6 +132,40 @@ test('a sensitive value is in no output and no file, whatever comes of the night
   assert.equal((await cli('errors', 'reprocess', 'night', '--corrections', csv)).code, 2)
 })
 
+test('what was rejected before a column was sensitive is hidden as well, once a run has ended, found again or not', async t => {
+  const yaml = (sensitive: string) => `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }
+extract: { people: { from: in, files: people.csv, take: all, key: id,${sensitive} schema: { id: INTEGER, email: VARCHAR } } }
+load: { people: { to: wh, from: kept, key: id, mode: merge } }
+quality: { max_error_rate: 1 }
+resources: { memory: 300MB, threads: 1 }
+`
+  const job = await smallJob(t, 'later', {
+    'job.yaml': yaml(''),
+    'kept.sql': 'SELECT id, email FROM people',
+    'checks/kept/email.sql': `SELECT id, 'email = ' || email AS reason FROM kept WHERE email LIKE 'mark%'`,
+    'in/people.csv': 'id,email\n1,markmail1@x.example\n2,markmail2@x.example\n',
+  })
+  assert.equal((await job.run()).error, undefined)
+  const [first] = await job.metadata.errors.list({})
+  assert.match(first!.reason, MARKER)
+  job.yaml(yaml(' sensitive: [email],'))
+  writeFileSync(join(job.folder, 'in/people.csv'), 'id,email\n1,markmail1@x.example\n')
+  assert.equal((await job.run()).error, undefined)
+  const records = await job.metadata.errors.list({})
+  assert.deepEqual(records.map(({ state }) => state).toSorted(), ['open', 'resolved'])
+  const shown = [
+    ['list', '--json'],
+    ['list', '--state', 'resolved', '--json'],
+    ['export', 'later', 'kept'],
+  ]
+  for (const args of [...shown, ...records.map(({ id }) => ['show', id])]) {
+    const { code, output } = await job.cli('errors', ...args)
+    assert.equal(code, 0, output)
+    assert.match(output, /masked-/)
+    assert.doesNotMatch(output, MARKER)
+  }
+})
+
 interface Failure {
   name: string
   /** Of the warehouse, before the run; of the job. */

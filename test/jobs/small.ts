@@ -27,7 +27,7 @@ export interface SmallJob {
   yaml(text: string): void
   run(options?: Partial<RunOptions>): Promise<RunResult>
   /** One step of a run that an orchestrator calls `key`; throws what fails it. */
-  step(key: string, step: string): ReturnType<typeof runStep>
+  step(key: string, step: string, env?: Record<string, string>): ReturnType<typeof runStep>
   verify(): ReturnType<typeof verifyJob>
   /** The command line on this job's state. */
   cli(...args: string[]): Promise<Ended>
@@ -64,7 +64,7 @@ export async function smallJob(hooks: Hooks, name: string, files: Record<string,
     metadata,
     yaml,
     run: options => runJob({ ...means(), ...options }),
-    step: (key, step) => runStep({ ...means(), key, step }),
+    step: (key, step, env = {}) => runStep({ ...means(), key, step, env }),
     verify: () => verifyJob({ folder, env: {}, home, progress: nobody, signal, secrets: [] }),
     cli: (...args) => commandLine(home, args),
     cliIn: (env, ...args) => commandLine(home, args, { env }),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { rmSync } from 'node:fs'
+import { readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, type TestContext, test } from 'node:test'
 import { startS3 } from '../s3.ts'
 import { type FreshDatabase, freshPostgres } from '../servers.ts'
@@ -205,4 +206,96 @@ load: { rows: { to: wh, from: rows, key: id } }
   for (const step of steps.slice(0, 4)) await job.step('second', step)
   job.yaml(yaml('nil'))
   await assert.rejects(job.step('second', 'load.wh'), { code: 'JOB_CHANGED' })
+})
+
+test('a run whose end alone has failed is ended by a repeat of the last step, unless it was cancelled; any other stays as it is', async t => {
+  const job = await smallJob(t, 'ending', {
+    'job.yaml': `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }
+extract: { rows: { from: in, files: "*.csv", after: move, to: done, key: id, schema: { id: BIGINT } } }
+load: { loaded: { to: wh, from: clean, mode: merge, key: id } }
+retries: { limit: 0 }
+`,
+    'seen.sql': 'SELECT id FROM rows',
+    'clean.sql': 'SELECT id FROM seen',
+    'in/first.csv': 'id\n1\n',
+    // No folder can be made under that name, which is taken for what passes.
+    'in/done': '',
+  })
+  const state = async () => {
+    const [run] = await job.metadata.runs(1)
+    return [run!.status, run!.fence] as const
+  }
+  const repeated = async (key: string, code: string) => {
+    const before = await state()
+    await assert.rejects(job.step(key, 'finish'), { code })
+    assert.deepEqual(await state(), before)
+  }
+  const failed = async (key: string) => {
+    const { result } = await job.step(key, 'finish')
+    assert.equal((result!.error as { code?: string }).code, 'CONNECTION_LOST')
+  }
+  for (const step of ['check', 'plan', 'extract.in', 'models']) await job.step('first', step)
+  assert.equal((await job.step('first', 'finish')).result?.status, 'FAILED')
+  await repeated('first', 'RESUME_REFUSED')
+  await job.step('first', 'load.wh')
+  await failed('first')
+  await failed('first')
+  rmSync(join(job.folder, 'in/done'))
+  assert.equal((await job.step('first', 'finish')).result?.status, 'SUCCESS')
+  assert.deepEqual(readdirSync(join(job.folder, 'in/done')), ['first.csv'])
+
+  writeFileSync(join(job.folder, 'in/second.csv'), 'id\n2\n')
+  for (const step of ['check', 'plan', 'extract.in', 'models', 'load.wh']) await job.step('second', step)
+  rmSync(join(job.folder, 'in/done'), { recursive: true })
+  writeFileSync(join(job.folder, 'in/done'), '')
+  await failed('second')
+  const [run] = await job.metadata.runs(1)
+  assert.equal((await job.cli('cancel', run!.run)).code, 0)
+  await repeated('second', 'CONNECTION_LOST')
+})
+
+test('a job of globs has the same steps whatever tables there are; one that is added in the night is read the night after', async t => {
+  const source = await freshPostgres(t)
+  const job = await smallJob(t, 'globbed', {
+    'job.yaml': `connections: { s: "\${SHOP_URL}", other: "\${SHOP_URL}", wh: "duckdb:wh.duckdb" }
+extract: { "public.a*": { from: s, pool: legacy db }, "public.b*": { from: other, pool: legacy_db } }
+load: { "*": { to: wh, from: "public.a*", mode: replace }, "main.*": { to: wh, from: "public.b*", mode: replace } }
+schedule: { cron: "0 2 * * *", after: [a-b, a_b] }
+`,
+  })
+  await source.query(
+    'CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1); CREATE TABLE b (id int); CREATE TABLE b2 (id int)',
+  )
+  // Nobody is asked for tables.
+  const env = { SHOP_URL: 'postgres://nobody@127.0.0.1:1/none' }
+  const { code, out, err } = await job.cliIn(env, 'airflow', 'export', job.folder)
+  assert.equal(code, 0, err)
+  const steps = [...out.matchAll(/(?:step=|expand\(step=\[)"([^"]+)"/g)].map(([, step]) => step!)
+  assert.deepEqual(steps, ['check', 'plan', 'extract.s', 'extract.other', 'models', 'load.wh', 'finish'])
+  assert.deepEqual(out.match(/task_id="extract\w*"/g), [
+    'task_id="extract_legacy_db_2"',
+    'task_id="extract_legacy_db"',
+  ])
+  const waits = [...out.matchAll(/(\w+) = ExternalTaskSensor\(\s+task_id="([^"]+)"/g)]
+  assert.deepEqual(
+    waits.map(([, variable, task]) => [variable, task]),
+    [
+      ['wait_for_a_b_2', 'wait_for_a-b'],
+      ['wait_for_a_b', 'wait_for_a_b'],
+    ],
+  )
+  const night = async (key: string, before: string, sql: string) => {
+    for (const step of steps) {
+      if (step === before) await source.query(sql)
+      const { result } = await job.step(key, step, { SHOP_URL: source.url })
+      if (!result) continue
+      assert.equal(result.error, undefined)
+      return result.outcome.loaded.map(({ table }) => table).toSorted()
+    }
+  }
+  const first = await night('first', 'extract.other', 'CREATE TABLE a2 (id int PRIMARY KEY)')
+  assert.deepEqual(first, ['a', 'main.b', 'main.b2'])
+  const second = await night('second', 'models', 'DROP TABLE b2')
+  assert.deepEqual(second, ['a', 'a2', 'main.b', 'main.b2'])
+  assert.deepEqual(await night('third', 'plan', 'DROP TABLE a2'), ['a', 'main.b'])
 })

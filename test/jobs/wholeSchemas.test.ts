@@ -9,6 +9,7 @@ import { Duck } from '../../engine/sql/duckdb.ts'
 import { loadJob } from '../../src/config/load.ts'
 import { commandLine } from '../commandLine.ts'
 import { freshPostgres } from '../servers.ts'
+import { smallJob } from './small.ts'
 
 const postgres = await freshPostgres()
 const root = mkdtempSync(join(tmpdir(), 'nightfreight-schemas-'))
@@ -213,4 +214,29 @@ extract:
     {},
     /job\.yaml:2:\d+: extract\.a: << needs a mapping/,
   )
+})
+
+test('a run that goes on keeps to the tables of its plan, and so does a load from a plan; the next has those of then', async t => {
+  const own = await freshPostgres(t)
+  const job = await smallJob(t, 'planned', {
+    'job.yaml': `connections: { s: "${own.url}", wh: "duckdb:wh.duckdb" }
+extract: { "public.*": { from: s } }
+load: { "*": { to: wh, from: "public.*", mode: replace } }
+`,
+  })
+  const loadedBy = async (options: Parameters<typeof job.run>[0]) => {
+    const { outcome, error } = await job.run(options)
+    assert.equal(error, undefined)
+    return outcome.loaded.map(({ table }) => table).toSorted()
+  }
+  await own.query('CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)')
+  const { run: halfway } = await job.run({ until: 'extract.s' })
+  await own.query('CREATE TABLE c (id int PRIMARY KEY); DROP TABLE b')
+  assert.deepEqual(await loadedBy({ resume: halfway }), ['a', 'b'])
+  assert.deepEqual(await loadedBy({}), ['a', 'c'])
+  await own.query('INSERT INTO a VALUES (1)')
+  const { run: plan } = await job.run({ goal: 'plan' })
+  await own.query('CREATE TABLE d (id int PRIMARY KEY); DROP TABLE c')
+  assert.deepEqual(await loadedBy({ fromPlan: plan }), ['a', 'c'])
+  assert.deepEqual(await loadedBy({}), ['a', 'd'])
 })

@@ -120,4 +120,40 @@ overBoth(fresh => {
     assert.equal(await errors.moveAll({ ids }, 'open', 'queued'), 2)
     assert.deepEqual(await errors.corrections('j', 'odd'), [])
   })
+
+  test('a record that is found again has the reason and the sensitive columns of now, in whatever state it is', async () => {
+    const place = fresh()
+    const { errors } = await place.open()
+    await errors.add(Array.from({ length: 6 }, (_, n) => record(n)))
+    await errors.queueCorrected(new Map([1, 2].map(n => [`e00000${n}`, { label: 'right' }])))
+    await errors.move('e000002', 'queued', 'reprocessed')
+    await errors.move('e000003', 'open', 'discarded')
+    await errors.resolve(['e000004'], 'r9', 'open')
+    const kept = async () =>
+      (await errors.list({}))
+        .toSorted((a, b) => (a.id < b.id ? -1 : 1))
+        .map(({ state, updated_at, correction }) => ({ state, updated_at, correction }))
+    const before = await kept()
+    const again = { sensitive: ['label'], reason: 'label is masked-1', check_name: 'newer' }
+    await errors.add(Array.from({ length: 5 }, (_, n) => record(n, again)))
+    const after = await kept()
+    assert.deepEqual(after.toSpliced(4, 1), before.toSpliced(4, 1))
+    assert.equal(after[4]!.state, 'open')
+    const found = (await errors.list({})).map(({ id, sensitive, reason, check_name }) => [
+      id,
+      sensitive,
+      reason,
+      check_name,
+    ])
+    const plain = found.find(([id]) => id === 'e000005')!
+    assert.deepEqual(plain.slice(1), [[], 'row 5 is bad', 'other'])
+    for (const each of found.filter(each => each !== plain))
+      assert.deepEqual(each.slice(1), [['label'], 'label is masked-1', 'newer'])
+
+    const marks = (await errors.marks('j')).filter(({ sensitive }) => sensitive.length === 0)
+    assert.deepEqual(marks, [{ table_name: 'odd', sensitive: [] }])
+    await errors.mark([{ id: 'e000005', sensitive: ['id'], reason: 'hidden' }])
+    const { sensitive, reason, state } = (await errors.find('e000005'))!
+    assert.deepEqual([sensitive, reason, state], [['id'], 'hidden', 'open'])
+  })
 })

@@ -17,9 +17,20 @@ export interface LocalAccess {
   folder: string
 }
 
-/** The folder that a URL names: `file:///abs/folder`, or a path, which may be relative to the job's folder. */
+/**
+ * The folder that a URL names: `file:///abs/folder`, percent-encoded, or a path as it is, which may be relative to the job's
+ * folder. Fails with CONFIG_INVALID.
+ */
 export function folderOf(url: string, baseDir: string): string {
-  if (/^file:\/\//i.test(url)) return fileURLToPath(url)
+  if (/^file:\/\//i.test(url))
+    try {
+      return fileURLToPath(url)
+    } catch (cause) {
+      throw new EngineError('CONFIG_INVALID', `${url} names no folder of this machine`, {
+        cause,
+        hint: 'Write file:///folder, where % is %25 and a space %20, or file: and a path as it is.',
+      })
+    }
   return resolve(baseDir, url.replace(/^file:/i, ''))
 }
 
