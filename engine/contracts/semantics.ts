@@ -1,3 +1,4 @@
+import { ownValue } from '../ownValue.ts'
 import type { LoadSpec, PlannedLoad, StagedLoad } from './load.ts'
 
 // What a load's mode and options mean for a row, once: the diff, every target and the verification decide by these.
@@ -63,10 +64,19 @@ export const markColumn = ({ mode, deletes, deletedAt }: LoadSpec) =>
 /** The column that says that a row of the target is none of today: a mark's time, or the end of a version. */
 export const endColumn = (load: LoadSpec) => (load.mode === 'scd2' ? load.scd2.validTo : markColumn(load))
 
-/** Options that a mode gives no meaning: a job that sets one is refused. */
-export function meaningless(mode: LoadSpec['mode']): ('compare' | 'ignore' | 'insert_only')[] {
-  if (mode === 'merge') return []
-  return mode === 'scd2' ? ['insert_only'] : ['compare', 'ignore', 'insert_only']
+/** The modes that give an option of a load a meaning; of any other option all do. */
+const MODES_OF: Record<string, LoadSpec['mode'][]> = {
+  insert_only: ['merge'],
+  compare: ['merge', 'scd2'],
+  ignore: ['merge', 'scd2'],
+  deletes: ['merge', 'scd2'],
+  deleted_at: ['merge'],
+  batch_rows: ['merge', 'append', 'scd2'],
+  scd2: ['scd2'],
 }
+
+/** Whether an option means something in a mode. A job whose load sets one that does not is refused. */
+export const isFor = (option: string, mode: string): boolean =>
+  ownValue(MODES_OF, option)?.some(one => one === mode) ?? true
 
 const namesOf = (columns: PlannedLoad['columns']) => columns.map(({ name }) => name)

@@ -1,5 +1,5 @@
 import type { LoadSpec } from '../contracts/load.ts'
-import { meaningless } from '../contracts/semantics.ts'
+import { isFor } from '../contracts/semantics.ts'
 import type { Fault } from './faults.ts'
 import type { OrderedModel, SqlGraph } from './model.ts'
 import { placeOf } from './text.ts'
@@ -38,7 +38,7 @@ export function warningsOf({ models, checks, queries }: SqlGraph, loads: LoadSpe
     const moment = !/random|uuid|sample/.test(first.name)
     const called = /^\w+$/.test(first.name) && !MOMENT.test(first.name) ? `${first.name}()` : first.name
     const ignored =
-      outputs.length > 0 && !own.some(({ mode }) => meaningless(mode).includes('ignore'))
+      outputs.length > 0 && own.every(({ mode }) => isFor('ignore', mode))
         ? `ignore: [${outputs.join(', ')}] of the load leaves such columns out of the comparison${moment ? ': the time of the run is another each night, too' : ''}`
         : ''
     const so = outputs.length > 0 ? 'every row is an update each night' : 'what comes of it may, too'

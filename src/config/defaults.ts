@@ -1,7 +1,11 @@
+import { isFor } from '../../engine/contracts/semantics.ts'
 import { isMapping } from '../util/mapping.ts'
 import type { Document } from './document.ts'
 
-/** The job's content with what `defaults:` says put below each extract and load that does not say otherwise. */
+/**
+ * The job's content with what `defaults:` says put below each extract and load that does not say otherwise. What means nothing in
+ * a load's mode is for the others.
+ */
 export function withDefaults(document: Document): unknown {
   const { value } = document
   if (!isMapping(value) || !isMapping(value.defaults)) return value
@@ -12,9 +16,13 @@ export function withDefaults(document: Document): unknown {
     return Object.fromEntries(
       Object.entries(entries).map(([name, keys]) => {
         if (keys !== null && !isMapping(keys)) return [name, keys]
-        for (const key of Object.keys(own))
-          if (!Object.hasOwn(keys ?? {}, key)) document.derive([part, name, key], ['defaults', part, key])
-        return [name, { ...own, ...keys }]
+        const all = { ...own, ...keys }
+        for (const key of Object.keys(own)) {
+          if (Object.hasOwn(keys ?? {}, key)) continue
+          if (part === 'load' && !isUsed(key, all)) delete all[key]
+          else document.derive([part, name, key], ['defaults', part, key])
+        }
+        return [name, all]
       }),
     )
   }
@@ -24,3 +32,6 @@ export function withDefaults(document: Document): unknown {
     ...(value.load !== undefined && { load: filled('load') }),
   }
 }
+
+const isUsed = (option: string, { mode = 'merge', deletes }: Record<string, unknown>): boolean =>
+  isFor(option, String(mode)) && (option !== 'deleted_at' || deletes === 'soft')

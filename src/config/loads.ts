@@ -1,5 +1,5 @@
 import type { LoadSpec } from '../../engine/contracts/load.ts'
-import { meaningless } from '../../engine/contracts/semantics.ts'
+import { isFor } from '../../engine/contracts/semantics.ts'
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
 import { isSensitive } from '../../engine/mask.ts'
 import { didYouMean } from '../../engine/nearest.ts'
@@ -104,8 +104,8 @@ function* loadProblems(
   if (modes && !modes.includes(mode))
     yield { key: 'mode', message: `${connector.name} knows ${modes.join(', ')}, not ${mode}` }
   if (key.length === 0 && mode !== 'replace') yield { key: 'key', message: `mode ${mode} needs a key` }
-  for (const option of meaningless(mode))
-    if (load[option].length > 0)
+  for (const option of ['compare', 'ignore', 'insert_only'] as const)
+    if (load[option].length > 0 && !isFor(option, mode))
       yield { key: option, message: `has no meaning in mode ${mode}; take it away` }
   if (load.partition_by.length === 0 && mode === 'partition')
     yield {
@@ -114,9 +114,9 @@ function* loadProblems(
     }
   if (load.partitions && connector && !connector.capabilities.partitions)
     yield { key: 'partitions', message: `${connector.name} keeps no partitions` }
-  if (deletes !== 'keep' && mode !== 'merge' && mode !== 'scd2')
+  if (deletes !== 'keep' && !isFor('deletes', mode))
     yield { key: 'deletes', message: `goes with mode merge or scd2, not ${mode}` }
-  if (load.batch_rows !== undefined && (mode === 'replace' || mode === 'partition'))
+  if (load.batch_rows !== undefined && !isFor('batch_rows', mode))
     yield { key: 'batch_rows', message: `mode ${mode} exchanges its rows in one commit` }
   if (load.indexes && connector && !connector.capabilities.indexes)
     yield { key: 'indexes', message: `${connector.name} keeps no indexes` }
@@ -129,7 +129,7 @@ function* loadProblems(
     yield { key: 'on_bad_row', message: `${connector.name} takes all rows of a load or none` }
   if (load.on_duplicate !== undefined && key.length === 0)
     yield { key: 'on_duplicate', message: 'needs a key: without one, no two rows are the same' }
-  if (load.deleted_at !== undefined && (deletes !== 'soft' || mode === 'scd2'))
+  if (load.deleted_at !== undefined && (deletes !== 'soft' || !isFor('deleted_at', mode)))
     yield { key: 'deleted_at', message: 'goes with mode merge and deletes: soft' }
-  if (load.scd2 && mode !== 'scd2') yield { key: 'scd2', message: `goes with mode scd2, not ${mode}` }
+  if (load.scd2 && !isFor('scd2', mode)) yield { key: 'scd2', message: `goes with mode scd2, not ${mode}` }
 }

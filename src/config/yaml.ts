@@ -79,7 +79,11 @@ export function withEntries(
         message: `${section} is no mapping that stands here itself: add ${names.join(', ')} by hand`,
       })
     if (faults.length > 0) continue
-    if (!isThere) parsed.set(section, parsed.createNode({}))
+    if (!isThere) {
+      const empty = isMap(parsed.contents) ? parsed.contents.get(section, true) : undefined
+      const { comment, commentBefore } = empty ?? {}
+      parsed.set(section, Object.assign(parsed.createNode({}), { comment, commentBefore }))
+    }
     for (const name of names) {
       const node = parsed.createNode(entries[name])
       if (isMap(node)) node.flow = true

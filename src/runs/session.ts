@@ -95,11 +95,7 @@ export async function openSession(
     },
     ...((spec.schedule?.maxActiveRuns ?? 1) > 1 && {
       turn: () =>
-        waitForTurn(
-          { metadata, now: () => clock.now(), note: progress.note },
-          record,
-          AbortSignal.any([signal, stop]),
-        ),
+        waitForTurn({ metadata, clock, note: progress.note }, record, AbortSignal.any([signal, stop])),
     }),
     corrections: async table => {
       const own = await correctionsOf(metadata, spec.job, table)

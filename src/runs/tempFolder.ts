@@ -38,15 +38,17 @@ export async function leftTemps(metadata: Metadata, home: string): Promise<LeftT
     const holders = (await metadata.run(of)) && (await holdersOf(metadata.database, of))
     for (const name of folders) {
       const owner = ownerIn(name)
-      const isGone = owner !== undefined && !isAlive(owner)
-      if (isGone || (holders && !holders.includes(owner ?? '')))
-        left.push({ of, path: join(home, 'tmp', of, name) })
+      const isLeft =
+        owner === undefined
+          ? holders?.every(each => !isAlive(each))
+          : !isAlive(owner) || (holders && !holders.includes(owner))
+      if (isLeft) left.push({ of, path: join(home, 'tmp', of, name) })
     }
   }
   return left
 }
 
-// Earlier versions named it by a number.
+// Earlier versions named it by a number: it is of whoever has the run.
 function ownerIn(name: string): string | undefined {
   const owner = name.split('@', 2)[1]
   return owner === undefined ? undefined : decodeURIComponent(owner)

@@ -54,6 +54,34 @@ load:
 `
 const ENV = { SHOP_URL: 'postgres://me:s3cret@host/shop' }
 
+test('a default that means nothing in the mode of a load is for the others', async () => {
+  const folder = project({
+    'jobs/orders/job.yaml': `job: a
+connections: { shop: "postgres://h/s", dw: "postgres://h/d" }
+defaults: { load: { to: dw, from: x, ignore: [at], scd2: { valid_from: von }, deletes: soft, deleted_at: gone, batch_rows: 5 } }
+extract: { x: { from: shop, key: id } }
+load: { a: {}, b: { mode: replace }, c: { mode: scd2, deletes: keep }, d: { deletes: keep } }
+`,
+  })
+  const { loads } = await loadJob(folder, {})
+  assert.deepEqual(
+    loads.map(({ table, ignore, scd2, deletes, deletedAt, batchRows }) => [
+      table,
+      ignore.length,
+      scd2.validFrom,
+      deletes,
+      deletedAt,
+      batchRows,
+    ]),
+    [
+      ['a', 1, 'valid_from', 'soft', 'gone', 5],
+      ['b', 0, 'valid_from', 'keep', undefined, undefined],
+      ['c', 1, 'von', 'keep', undefined, 5],
+      ['d', 1, 'valid_from', 'keep', undefined, 5],
+    ],
+  )
+})
+
 test('mappings are put together, and what the job says itself holds', async () => {
   const folder = project({ 'jobs/orders/job.yaml': JOB, 'shared/shop.yaml': SHARED })
   const job = await loadJob(folder, ENV)

@@ -125,6 +125,10 @@ connections:
   assert.deepEqual(keysBelow(text, 'connections'), ['base', 'lake'])
   for (const empty of ['', '# none\n', 'connections:\n'])
     assert.deepEqual(keysBelow(withEntries('c.yaml', empty, added), 'connections'), ['dw'])
+  assert.match(
+    withEntries('c.yaml', 'connections: # shared\n  # none yet\nx: 1\n', added),
+    /^connections:\n {2}dw: [^]*# shared\n[^]*# none yet\n/,
+  )
   const elsewhere = 'x: &c { a: b }\nconnections: *c\n'
   assert.throws(
     () => withEntries('c.yaml', elsewhere, added),
