@@ -194,13 +194,3 @@ test('an extract for which no glob stood in the last run is none that a glob fin
     'raw.c_people people',
   ])
 })
-
-test('a job with environments takes the names of these only, whatever files of variables there are', async () => {
-  writeFileSync(join(folder, '.env.prod'), 'A=1\n')
-  const load = (yaml: string) => {
-    writeFileSync(join(folder, 'job.yaml'), yaml)
-    return loadJob(folder, { NIGHTFREIGHT_ENV: 'prod' })
-  }
-  await assert.rejects(load(JOB), /prod is no environment of the job/)
-  assert.equal((await load('job: plain\nconnections: { dw: "duckdb:dw.duckdb" }\n')).environment, undefined)
-})
