@@ -77,17 +77,18 @@ export function readEnds(from: string, to: string): { from: CopySource; to: stri
   const { name: kind, capabilities: able } = connectorFor(target)
   if (!able.target) throw unknown('DST', `nothing can be loaded by ${kind}`, TARGETS)
   if (!hasScheme(from)) return { from: fileSource(from), to: target, tables: [] }
-  const [url, tables] = withoutTables(from)
-  const { name, capabilities } = connectorFor(url)
+  const { name, capabilities } = connectorFor(from)
   if (!capabilities.source) throw unknown('SRC', `nothing can be read by ${name}`, `Give ${SOURCES}.`)
-  if (name === 's3' || name === 'sftp') return { from: remoteFile(url), to: target, tables: [] }
-  if (name === 'local') return { from: fileSource(folderOf(url, process.cwd())), to: target, tables: [] }
+  if (name === 's3' || name === 'sftp') return { from: remoteFile(from), to: target, tables: [] }
+  if (name === 'local') return { from: fileSource(folderOf(from, process.cwd())), to: target, tables: [] }
   if (name === 'http')
     throw unknown(
       'SRC',
       'an HTTP API does not say how its pages follow each other',
       'Write its job, six lines: docs/connectors/http.md of the package begins with one.',
     )
+  // In the names of files a ? is one of theirs, or of a glob.
+  const [url, tables] = withoutTables(from)
   return { from: { url: absolutePath(url) }, to: target, tables }
 }
 

@@ -1,3 +1,4 @@
+import { taskName } from '../../engine/contracts/taskName.ts'
 import type { Clock } from '../../engine/contracts/tasks.ts'
 import type { Database } from './database.ts'
 import { fenced, Leases } from './leases.ts'
@@ -50,4 +51,17 @@ export async function runOfKey(
     { job, ending: `%-${ending}` },
   )
   return found && findRun(database, found.run)
+}
+
+/** Whether a later run of the job has begun to load. Ids of runs sort by time. */
+export async function isLoadedAfter(
+  database: Database,
+  { job, run }: Pick<RunRecord, 'job' | 'run'>,
+): Promise<boolean> {
+  const [found] = await database.all<{ run: string }>(
+    `SELECT r.run FROM runs r JOIN tasks t ON t.run = r.run
+     WHERE r.job = :job AND r.run > :run AND t.task LIKE :loads LIMIT 1`,
+    { job, run, loads: taskName('load', '%') },
+  )
+  return found !== undefined
 }

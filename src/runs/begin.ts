@@ -139,6 +139,8 @@ export async function begin(options: RunOptions, spec: JobSpec): Promise<Begun> 
     if (reason === undefined) return { record, resumed: true }
     progress.note(`run ${active.run} was interrupted and is abandoned: ${reason}`)
     await giveUp(metadata, record, `interrupted, and abandoned: ${reason}`)
+    // So that the last step of an orchestrator does not end it after all; its data interval waits, as said by then.
+    await metadata.requestCancel(record.run, 2)
   } else if (!fresh) {
     const stopped = await continueStopped(options, spec, goal, maxActive)
     if (stopped) return stopped
@@ -190,6 +192,7 @@ async function continueStopped(
   const reason = await otherCommand(metadata, found, spec, runAt)
   if (reason !== undefined) {
     progress.note(`run ${found.run} was interrupted and is abandoned: ${reason}`)
+    await metadata.requestCancel(found.run, 2)
     return undefined
   }
   const record = await metadata.reopen(found, ownName(), { goal, maxActive, claim })

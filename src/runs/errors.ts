@@ -54,12 +54,13 @@ export async function keepErrors(
 
 /**
  * Marks what the job calls sensitive in records that were kept before it did; no mark is taken away, since rows may be shown by
- * that which nobody is to see.
+ * that which nobody is to see. Of a table whose columns this run does not know, all are marked but its key: any of them may
+ * hold a part of the row.
  */
 async function hideSensitive(
   { spec, mask }: RunContext,
   { errors }: Metadata,
-  { tables }: Outcome,
+  { tables, reads }: Outcome,
 ): Promise<void> {
   if (!mask.isNeeded) return
   const isMissing = (sensitive: string[]) => (column: string) => !isSensitive(sensitive, column)
@@ -68,13 +69,13 @@ async function hideSensitive(
   )
   for (const table of new Set(lacking.map(({ table_name }) => table_name))) {
     const wanted = mask.columnsOf(table)
-    const known = tables.find(({ name }) => name === table)?.columns
+    const columns = tables.find(({ name }) => name === table)?.columns.map(({ name }) => name)
+    const known = columns ?? namedKey(spec, table, reads)
     for await (const page of errors.pages({ job: spec.job, table })) {
       const marked = page.flatMap(({ id, sensitive, reason, record }) => {
-        const others = known ? unnamed(record, known) : []
-        const columns = [...wanted, ...others].filter(isMissing(sensitive))
         if (!wanted.some(isMissing(sensitive))) return []
-        const all = [...sensitive, ...columns]
+        const missing = new Set([...wanted, ...unnamed(record, known)].filter(isMissing(sensitive)))
+        const all = [...sensitive, ...missing]
         return [{ id, sensitive: all, reason: mask.about(all, record, reason) }]
       })
       await errors.mark(marked)
@@ -83,8 +84,8 @@ async function hideSensitive(
 }
 
 /** Columns of a rejected row that its table has not: they hold a part of the row, whatever they are called. */
-const unnamed = (record: Record<string, string | null>, known: Transformed['columns']) =>
-  Object.keys(record).filter(name => !known.some(column => column.name === name))
+const unnamed = (record: Record<string, string | null>, known: string[]) =>
+  Object.keys(record).filter(name => !known.includes(name))
 
 /** A table's rejected rows by category, each row once. */
 async function categoriesOf(
@@ -99,11 +100,18 @@ async function categoriesOf(
   return rows.map(({ category, rows }) => [String(category), Number(rows)])
 }
 
-/** The columns that identify a table's rows; none where nobody has said so. */
+/** The columns that identify a table's rows; none where nobody has said so, or the table has not all of them. */
 function keyOf({ spec }: RunContext, { name, columns }: Transformed, { reads }: Outcome): string[] {
-  const key = reads.find(({ extract }) => extract === name)?.key ?? []
-  const known = key.length > 0 ? key : (spec.loads.find(({ from }) => from === name)?.key ?? [])
-  return known.every(column => columns.some(({ name }) => name === column)) ? known : []
+  const key = namedKey(spec, name, reads)
+  return key.every(column => columns.some(({ name }) => name === column)) ? key : []
+}
+
+/** The columns that are said to identify a table's rows: by the plan, else by the job. */
+function namedKey({ extracts, loads }: RunContext['spec'], table: string, reads: PlannedRead[]): string[] {
+  const planned = reads.find(({ extract }) => extract === table)?.key
+  const extract = extracts.find(({ name }) => name === table)?.key
+  const load = loads.find(({ from }) => from === table)?.key
+  return [planned, extract, load].find(key => key !== undefined && key.length > 0) ?? []
 }
 
 /** SQL of a key's text from that of each of its values; NULL where one is. */
@@ -134,10 +142,11 @@ async function recordsOf(
      GROUP BY record ORDER BY min(row) LIMIT ${limit}`,
   )
   const sensitive = mask.columnsOf(table.name)
+  const names = table.columns.map(({ name }) => name)
   return rows.map(row => {
     const staged = JSON.parse(String(row.record)) as Record<string, string | null>
     const record = withInexact(staged)
-    const others = unnamed(record, table.columns)
+    const others = unnamed(record, names)
     const kept: NewErrorRecord = {
       id: String(row.id),
       run,

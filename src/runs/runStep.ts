@@ -10,7 +10,7 @@ import { secretsIn } from '../config/secrets.ts'
 import type { Lease } from '../metadata/leases.ts'
 import { runId } from '../metadata/runId.ts'
 import { isDone, type RunRecord, SHARED, stepLease } from '../metadata/runs.ts'
-import { runOfKey, shareRun } from '../metadata/sharedRuns.ts'
+import { isLoadedAfter, runOfKey, shareRun } from '../metadata/sharedRuns.ts'
 import { doneTasks } from '../metadata/tasks.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { isRunning } from '../util/owner.ts'
@@ -206,14 +206,13 @@ async function openRun(options: StepOptions, spec: JobSpec): Promise<RunRecord> 
 
 /**
  * Whether a run that has failed lacks nothing but its end, so that the step `finish` alone can mend it. What another step has
- * left undone fails it again, with no more to tell; and one that was cancelled stays so.
+ * left undone fails it again, with no more to tell; and one that was cancelled or given up stays so, as does one that a later
+ * run has loaded after: the job's state and history are that run's.
  */
-async function hasFailedAtItsEnd(
-  metadata: StepOptions['metadata'],
-  { run, cancel_requested }: RunRecord,
-): Promise<boolean> {
+async function hasFailedAtItsEnd(metadata: StepOptions['metadata'], found: RunRecord): Promise<boolean> {
+  const { run, cancel_requested } = found
   const basis = await basisOf(metadata, run)
-  if (!basis || cancel_requested > 0) return false
+  if (!basis || cancel_requested > 0 || (await isLoadedAfter(metadata.database, found))) return false
   const done = new Set(await doneTasks(metadata.database, run))
   return Object.keys(basis.fingerprints).every(task => done.has(task))
 }

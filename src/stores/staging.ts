@@ -9,6 +9,7 @@ import { inParallel } from '../util/parallel.ts'
 import { endingOf, type Packing, packed, plainName, unpackTo } from './packing.ts'
 import type { S3Client, S3Object } from './s3/client.ts'
 import { body } from './s3/download.ts'
+import type { S3Access } from './s3/sdk.ts'
 
 /** Files on their way at a time. */
 const AT_ONCE = 8
@@ -36,8 +37,7 @@ export class BucketStaging implements Staging {
     this.root = root
     this.local = new LocalStaging(root)
     this.packing = packing
-    const { bucket, prefix } = client.access
-    this.writer = { ...writer, bucket: `${bucket}/${prefix}` }
+    this.writer = { ...writer, bucket: placeOf(client.access) }
   }
 
   async keep(files: string[]): Promise<void> {
@@ -191,6 +191,13 @@ interface BucketStagingOptions {
   root: string
   packing: Packing
   writer: Writer
+}
+
+/** What tells a bucket's prefix from any other, also from one of that name on another server; no secret is in it. */
+function placeOf({ endpoint, bucket, prefix }: S3Access): string {
+  if (endpoint === undefined) return `${bucket}/${prefix}`
+  const { origin, pathname } = new URL(endpoint)
+  return `${origin}${pathname.replace(/\/+$/, '')}/${bucket}/${prefix}`
 }
 
 /** `JOB/RUN` of a staged file. */

@@ -49,6 +49,7 @@ test('a file is copied by its name, also where that would match others as a glob
   assert.deepEqual(await loaded(`${url}/a%20b.csv`, 'a_b'), [6])
   assert.deepEqual(await loaded(`${url}/a%2520b.csv`, 'a_20b'), [5])
   assert.deepEqual(await loaded(join(place, 'orders?.csv'), 'orders'), [2, 3])
+  assert.deepEqual(await loaded(`file:${join(place, 'orders?.csv')}`, 'orders'), [2, 3])
   assert.deepEqual(await loaded(join(place, '*[0-9].csv'), '_0_9'), [2, 3])
   for (const wrong of ['file://elsewhere/x.csv', 'file:///a%2Fb.csv'])
     assert.match(

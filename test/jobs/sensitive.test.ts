@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { after, test } from 'node:test'
@@ -163,6 +163,42 @@ resources: { memory: 300MB, threads: 1 }
     assert.equal(code, 0, output)
     assert.match(output, /masked-/)
     assert.doesNotMatch(output, MARKER)
+  }
+})
+
+test('what a table has not is hidden also where the run that marks it did not come to the table', async t => {
+  const yaml = (
+    sensitive: string,
+    table = 'people',
+  ) => `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }
+extract: { ${table}: { from: in, files: "*.csv", take: all, key: id,${sensitive} schema: { id: INTEGER, email: VARCHAR } } }
+load: { kept: { to: wh, from: ${table}, key: id, mode: merge } }
+quality: { max_error_rate: 1 }
+retries: { limit: 0 }
+resources: { memory: 300MB, threads: 1 }
+`
+  const whole = 'id,email\n1,other@x.example\n2,markmail2@x.example,extra\n'
+  for (const left of [false, true]) {
+    const job = await smallJob(t, `unseen_${left}`, { 'job.yaml': yaml(''), 'in/people.csv': whole })
+    assert.equal((await job.run()).error, undefined)
+    const [first] = await job.metadata.errors.list({})
+    assert.match(JSON.stringify(first!.record), MARKER)
+    job.yaml(yaml(' sensitive: [email],', left ? 'others' : 'people'))
+    const file = join(job.folder, 'in/people.csv')
+    if (left) writeFileSync(file, 'id,email\n1,other@x.example\n')
+    else rmSync(join(job.folder, 'in'), { recursive: true })
+    assert.equal((await job.run()).error === undefined, left)
+    for (const args of [
+      ['list', '--json'],
+      ['show', first!.id],
+    ]) {
+      const { code, output } = await job.cli('errors', ...args)
+      assert.equal(code, 0, output)
+      assert.match(output, /masked-/)
+      assert.doesNotMatch(output, MARKER)
+    }
+    const [marked] = await job.metadata.errors.list({})
+    assert.equal(marked!.sensitive.includes('id'), left, 'the key of a table that the job has stays')
   }
 })
 

@@ -100,6 +100,33 @@ resources: { threads: 1 }
   assert.deepEqual(await target('SELECT id FROM out_kept'), [{ id: 2 }])
 })
 
+test('a manifest of a bucket of the same name on another server was not taken back there', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'nf-servers-'))
+  after(() => rmSync(folder, { recursive: true }))
+  const file = 'j/r/state/x.json'
+  const read = async (url: string) => {
+    const staging = openStaging(url, folder)!
+    try {
+      return await staging.readUnshared(file)
+    } finally {
+      staging.close()
+    }
+  }
+  const staging = openStaging(location('servers'), folder)!
+  await staging.publish([{ file, content: { parts: [], of: 'first server' } }])
+  staging.close()
+  assert.equal(await read(location('servers')), undefined)
+  const endpoint = server.endpoint.replace('//', '//somebody:hidden@')
+  assert.equal(
+    await read(`s3://test:test@staging/servers?endpoint=${endpoint}/`),
+    undefined,
+    'the same server',
+  )
+  const moved = await read('s3://test:test@staging/servers?endpoint=http://elsewhere.example:9000')
+  assert.match(moved!, /first server/)
+  assert.match(moved!, new RegExp(`"bucket": "${server.endpoint}/staging/servers"`))
+})
+
 test('a home that had no bucket brings into it what its images still list', async () => {
   const { made, machine, lose } = await job('brought')
   const alone = { ...machine('a'), env: {} }

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { after, type TestContext, test } from 'node:test'
+import type { RunRecord } from '../../src/metadata/runs.ts'
 import { startS3 } from '../s3.ts'
 import { type FreshDatabase, freshPostgres } from '../servers.ts'
 import { contents, killAt } from './crash.ts'
@@ -252,6 +254,48 @@ retries: { limit: 0 }
   const [run] = await job.metadata.runs(1)
   assert.equal((await job.cli('cancel', run!.run)).code, 0)
   await repeated('second', 'CONNECTION_LOST')
+})
+
+test('a run that was given up, or that a later one has loaded after, is not ended by its last step', async t => {
+  const job = await smallJob(t, 'given_up', {
+    'job.yaml': `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }
+extract: { rows: { from: in, files: "*.csv", after: move, to: done, key: id, schema: { id: BIGINT } } }
+load: { loaded: { to: wh, from: clean, mode: merge, key: id } }
+retries: { limit: 0 }
+`,
+    'clean.sql': 'SELECT id FROM rows',
+    'in/1.csv': 'id\n1\n',
+  })
+  const steps = ['check', 'plan', 'extract.in', 'models', 'load.wh']
+  const store = new DatabaseSync(join(job.home, 'metadata.db'))
+  t.after(() => store.close())
+  const stays = async (key: string, run: string, code: string) => {
+    const before = await job.metadata.run(run)
+    await assert.rejects(job.step(key, 'finish'), { code })
+    assert.deepEqual(await job.metadata.run(run), before)
+  }
+  const end = async (key: string, next: number) => {
+    for (const step of steps) await job.step(key, step)
+    const [{ run }] = (await job.metadata.runs(1)) as [RunRecord]
+    writeFileSync(join(job.folder, `in/${next}.csv`), `id\n${next}\n`)
+    return run
+  }
+  // Its workers are gone, and its time between two steps is over; the fresh run fails before it loads.
+  const first = await end('first', 2)
+  store.exec(`UPDATE leases SET expires_at = '2020-01-01T00:00:00.000Z' WHERE name = 'run/${first}'`)
+  const model = join(job.folder, 'clean.sql')
+  writeFileSync(model, 'SELECT error(id) AS id FROM rows')
+  assert.equal((await job.run({ fresh: true })).status, 'FAILED')
+  writeFileSync(model, 'SELECT id FROM rows')
+  assert.match((await job.metadata.run(first))!.error!, /interrupted, and abandoned/)
+  await stays('first', first, 'INTERRUPTED')
+  // A run that failed at its end, and another that was loaded since.
+  const second = await end('second', 3)
+  writeFileSync(join(job.folder, 'in/done'), '')
+  assert.equal((await job.step('second', 'finish')).result?.status, 'FAILED')
+  rmSync(join(job.folder, 'in/done'))
+  assert.equal((await job.run()).error, undefined)
+  await stays('second', second, 'CONNECTION_LOST')
 })
 
 test('a job of globs has the same steps whatever tables there are; one that is added in the night is read the night after', async t => {
