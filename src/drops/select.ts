@@ -143,8 +143,8 @@ function movedNotes(moved: Moved[], taken: ReadonlyMap<string, unknown>): string
     const line =
       unread.length === files.length
         ? `add to files: ${glob}`
-        : `put ${them} elsewhere: by ${glob} in files, what was read before it lay there is read again, too (${counted(files.length - unread.length, 'file')})`
-    return `${counted(unread.length, 'file')} in ${shown(folder)}/ ${are} passed over: extract ${extract} moves files there; to read ${them}, ${line}`
+        : `put ${them} elsewhere: files: ${glob} reads again, too, what was read before it lay there (${counted(files.length - unread.length, 'file')})`
+    return `${counted(unread.length, 'file')} in ${shown(folder)}/ ${are} passed over: that is where extract ${extract} moves ${them}; to read ${them}, ${line}`
   })
 }
 

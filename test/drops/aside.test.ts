@@ -84,10 +84,10 @@ test('files that were moved before they were read by their former name are told,
     assert.deepEqual(files, [])
     return notes.filter(note => note.includes('passed over'))
   }
-  const passed = 'in done/ are passed over: extract moving moves files there; to read them, '
+  const passed = 'in done/ are passed over: that is where extract moving moves them; to read them, '
   assert.deepEqual(await told(), [`2 files ${passed}add to files: "done/**/*.csv"`])
   assert.deepEqual(await told('a.csv'), [
-    '1 file in done/ is passed over: extract moving moves files there; to read it, put it elsewhere: by "done/**/*.csv" in files, what was read before it lay there is read again, too (1 file)',
+    '1 file in done/ is passed over: that is where extract moving moves it; to read it, put it elsewhere: files: "done/**/*.csv" reads again, too, what was read before it lay there (1 file)',
   ])
   assert.deepEqual(await told('a.csv', 'b.csv'), [])
 })

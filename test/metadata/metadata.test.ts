@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { EngineError } from '../../engine/errors.ts'
-import { runId } from '../../src/metadata/runId.ts'
 import type { NewRun } from '../../src/metadata/runs.ts'
 import { worker } from './processes.ts'
 import { overBoth, standing } from './stores.ts'
@@ -37,29 +36,6 @@ overBoth((fresh, kind) => {
     assert.deepEqual(await database.all('SELECT name FROM leases'), [{ name: 'kept' }])
     // 2: FULL (https://sqlite.org/pragma.html#pragma_synchronous)
     if (kind === 'sqlite') assert.deepEqual(await database.all('PRAGMA synchronous'), [{ synchronous: 2 }])
-  })
-
-  test("a run's id sorts after those of its job's earlier runs, whatever the clock says", async () => {
-    const metadata = await fresh().open()
-    const ids: string[] = []
-    for (const now of [
-      '2026-03-01T13:00:00Z',
-      '2026-03-01T12:00:00Z',
-      '2026-03-01T12:30:00Z',
-      '2026-03-01T14:00:00Z',
-    ]) {
-      const { run, fence } = await metadata.startRun(newRun(runId(new Date(now), 'abcdef')))
-      await metadata.endRun({ run, fence, status: 'SUCCESS', ...ended, syncPoints: [] })
-      ids.push(run)
-    }
-    assert.deepEqual(ids, [
-      '20260301T130000000-abcdef',
-      '20260301T130000001-abcdef',
-      '20260301T130000002-abcdef',
-      '20260301T140000000-abcdef',
-    ])
-    const other = await metadata.startRun(newRun(runId(new Date('2026-03-01T11:00:00Z')), { job: 'k' }))
-    assert.match(other.run, /^20260301T110000000-/)
   })
 
   test('a run: started, its tasks committed, ended', async () => {
