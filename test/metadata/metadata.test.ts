@@ -280,7 +280,7 @@ overBoth((fresh, kind) => {
     const found = (await errors.find('e1'))!
     assert.deepEqual(
       [found.reason, found.state, found.attempts, found.correction, found.record],
-      ['amount is negative', 'queued', 2, { amount: '1' }, record.record],
+      ['again', 'queued', 2, { amount: '1' }, record.record],
     )
     assert.deepEqual(
       (await errors.list({ job: 'j', state: 'open', limit: 9 })).map(({ id }) => id),
