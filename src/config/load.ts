@@ -34,7 +34,7 @@ export interface LoadOptions {
   signal?: AbortSignal
   /** Gives the tables of a source, in place of asking it. */
   tables?: ListTables
-  /** Extracts that are read, by earlier runs: of these are the globs of a job in an environment, where no source is asked. */
+  /** Extracts that are read, by earlier runs: of these are globs where no source is asked, as in an environment. */
   read?: RememberedExtract[]
 }
 
@@ -78,7 +78,7 @@ export async function loadJob(
     connections: { ...names, ...own.connections },
   }
   const list = tables ?? (signal && ((connection: JobConnection) => listTables(connection, signal)))
-  const asked = environment === undefined ? (list ?? []) : known
+  const asked = environment === undefined ? (list ?? known) : known
   const yaml = await expandWildcards(document, named, connections, asked)
   const refuse = (pattern: string, why: string) =>
     document.problem(
@@ -100,7 +100,8 @@ export async function loadJob(
     const at = ['environments', environment, 'targets']
     const targets = read(document, own.environments[environment]!.targets, context.folder, at)
     document.throwIfAny()
-    const production = await loadJob(folder, { ...env, NIGHTFREIGHT_ENV: undefined }, { registry })
+    const productions = { ...env, NIGHTFREIGHT_ENV: undefined }
+    const production = await loadJob(folder, productions, { registry, read: known })
     refuseProductions(document, environment, targets, own.load, production)
     Object.assign(connections, targets)
   }

@@ -59,6 +59,13 @@ export async function expandWildcards(
   const named = Object.fromEntries(Object.entries(yaml.extract).filter(([name]) => !isWildcard(name)))
   const extract: JobYaml['extract'] = { ...named }
   const isAsked = typeof asked === 'function'
+  const isGlobbed = (from: unknown) => patterns.some(pattern => yaml.extract[pattern]!.from === from)
+  if (!isAsked)
+    for (const { name, key } of asked) {
+      const own = ownValue(extract, name)
+      // Its source told the key, whether or not a glob stands for it, too.
+      if (own && own.key === undefined && isGlobbed(own.from)) extract[name] = { ...own, key }
+    }
   const found: Found[] = []
   for (const pattern of patterns)
     found.push(
@@ -69,9 +76,7 @@ export async function expandWildcards(
   const listed = isAsked ? found.map(each => each.extract).filter(name => !Object.hasOwn(named, name)) : []
   const own = Object.keys(named).map(name => underOwnName(name, extract[name]!.key))
   const isUntold = (name: string) =>
-    !isAsked &&
-    extract[name]!.key === undefined &&
-    patterns.some(pattern => yaml.extract[pattern]!.from === extract[name]!.from)
+    !isAsked && extract[name]!.key === undefined && isGlobbed(extract[name]!.from)
   const load = expandLoads(document, yaml, own, found, isUntold)
   const catalog = Object.fromEntries(
     found.toReversed().map(({ pattern, extract, table: { name, bare, schema, isView }, target }) => {
@@ -172,10 +177,7 @@ function putRemembered(
   return ours.map(({ name, key, catalog }) => {
     const table = catalog ?? calledTable(name)
     const own = ownValue(extract, name)
-    if (own) {
-      if (own.key === undefined && key.length > 0) extract[name] = { ...own, key }
-      return { pattern, table, ...underOwnName(name, extract[name]!.key) }
-    }
+    if (own) return { pattern, table, ...underOwnName(name, own.key) }
     extract[name] = { ...keys, key }
     document.derive(['extract', name], ['extract', pattern])
     return { pattern, extract: name, table, target: catalog?.target ?? name, key }

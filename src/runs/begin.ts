@@ -30,29 +30,28 @@ export interface UsableJob {
   tables: ListedBySource
 }
 
+/** What the plan of a run goes by. */
+export interface Planned {
+  /** The tables of sources: what came or went since is of the next run. */
+  tables: ListedBySource
+  /** The hash of the job's files. */
+  hash: string
+}
+
 /**
  * The job of a folder. One that cannot be run still leaves its mark in the history, and is told; the data interval that
- * it was to be run for waits. `production`: of a job in an environment, of which nobody is told. `planned`: the tables of sources
- * that are not asked for them any more.
+ * it was to be run for waits. `production`: of a job in an environment, of which nobody is told. `planned`: of a run whose plan is
+ * made.
  */
 export async function readJob(
   options: RunOptions,
   production?: ProductionRun,
-  planned: ListedBySource = {},
+  planned?: Planned,
 ): Promise<UsableJob> {
-  const { folder, env, home, metadata, clock, interval, signal, progress } = options
-  const tables = { ...planned }
+  const { folder, metadata, clock, interval, signal } = options
   holdApart(options, production)
   try {
-    const spec = await loadJob(folder, env, {
-      signal,
-      tables: async connection => {
-        tables[connection.name] ??= await listTables(connection, signal)
-        return tables[connection.name]!
-      },
-      ...(production && { read: production.read }),
-    })
-    return { spec, mask: openMask(home, env, spec, progress.note), tables }
+    return await (planned ? readPlanned(options, planned, production) : read(options, production))
   } catch (error) {
     // A stop that somebody asked for is no failure, and a plan that cannot begin no run.
     if (signal.aborted || options.goal === 'plan') throw error
@@ -73,6 +72,43 @@ export async function readJob(
     if (!production) await tellRefused(options, error, metadata.database)
     throw error
   }
+}
+
+/**
+ * The job with the tables of a run's plan, of which sources are not asked any more. Where it has changed and does not fit them,
+ * it is as it is now: what its tasks depend on tells whether the run can go on with it.
+ */
+export async function readPlanned(
+  options: RunOptions,
+  { tables, hash }: Planned,
+  production?: ProductionRun,
+): Promise<UsableJob> {
+  try {
+    return await read(options, production, tables)
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.code !== 'CONFIG_INVALID') throw error
+    const job = await read(options, production)
+    if (job.spec.hash === hash) throw error
+    return job
+  }
+}
+
+/** `known`: the tables of sources that are not asked for them. */
+async function read(
+  { folder, env, home, signal, progress }: RunOptions,
+  production?: ProductionRun,
+  known: ListedBySource = {},
+): Promise<UsableJob> {
+  const tables = { ...known }
+  const spec = await loadJob(folder, env, {
+    signal,
+    tables: async connection => {
+      tables[connection.name] ??= await listTables(connection, signal)
+      return tables[connection.name]!
+    },
+    ...(production && { read: production.read }),
+  })
+  return { spec, mask: openMask(home, env, spec, progress.note), tables }
 }
 
 /** Fails with CONFIG_INVALID where a run in an environment would have production's state, or the other way round. */

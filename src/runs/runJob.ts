@@ -10,8 +10,9 @@ import { graphOf } from '../../engine/sql/graph.ts'
 import type { ArchivedRun } from '../archive/manifest.ts'
 import { secretsIn } from '../config/secrets.ts'
 import type { RunGraph } from '../metadata/runDetails.ts'
+import type { RunRecord } from '../metadata/runs.ts'
 import { ARCHIVE, type ArchiveOutcome, archive, archiveTask, fillRun, findArchived } from './archive.ts'
-import { begin, readJob, type UsableJob } from './begin.ts'
+import { begin, readJob, readPlanned, type UsableJob } from './begin.ts'
 import { tellUnread } from './changeLogs.ts'
 import { checkpointing, checkTasks, invalidateChanged, plannedTables } from './checkpoints.ts'
 import { finishRun, maskedStore, type Reached } from './finishRun.ts'
@@ -82,7 +83,12 @@ async function runOnce(
   const archived = options.restore && (await findArchived(asked.spec, options.restore))
   const runAt = archived ? new Date(archived.runAt) : (options.runAt ?? production?.runAt)
   const begun = await begin({ ...options, runAt }, asked.spec)
-  const job = await asPlanned(options, asked, begun.record.run, production)
+  const reached: Reached = {}
+  // It is ours from here: what fails, ends it.
+  const job = await asPlanned(options, asked, begun.record, production).catch((error: unknown) => {
+    reached.error = error
+    return asked
+  })
   const { spec } = job
   using held = new HeldRun(options, job, begun)
   const { record, resumed } = held
@@ -92,8 +98,8 @@ async function runOnce(
   } else await tellTables(options.metadata, spec, text => options.progress.note(text))
   held.log.info({ resumed }, 'run started')
   await using session = new AsyncDisposableStack()
-  const reached: Reached = {}
   try {
+    if (reached.error !== undefined) throw reached.error
     reached.context = await openSession(options, held, session, production)
     reached.archive = await perform(options, held, job, reached.context, archived, production)
   } catch (error) {
@@ -103,18 +109,18 @@ async function runOnce(
   return await finishRun(options, held, reached, session)
 }
 
-/** The job with the tables that its run's plan goes by, where one is made: what came or went since is of the next run. */
+/** The job with the tables that its run's plan goes by, where one is made. */
 async function asPlanned(
   options: RunOptions,
   job: UsableJob,
-  run: string,
+  { run, spec_hash }: RunRecord,
   production?: ProductionRun,
 ): Promise<UsableJob> {
   const planned = options.from === 'plan' ? {} : await plannedTables(options.metadata, run)
   const isOther = Object.entries(planned).some(
     ([connection, tables]) => !isDeepStrictEqual(catalogOf(tables), catalogOf(job.tables[connection] ?? [])),
   )
-  return isOther ? readJob({ ...options, resume: run }, production, planned) : job
+  return isOther ? readPlanned(options, { tables: planned, hash: spec_hash }, production) : job
 }
 
 /** What a catalogue has of tables, but for estimates. */

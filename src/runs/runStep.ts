@@ -16,7 +16,7 @@ import type { JobSpec } from '../spec/job.ts'
 import { isRunning } from '../util/owner.ts'
 import { shellWord } from '../util/shell.ts'
 import { archive } from './archive.ts'
-import { readJob } from './begin.ts'
+import { type Planned, readJob } from './begin.ts'
 import { basisOf, invalidateChanged, keepBasis, type ListedBySource, plannedTables } from './checkpoints.ts'
 import { finishRun, masked, maskedStore, type Reached } from './finishRun.ts'
 import { HeldRun } from './heldRun.ts'
@@ -103,7 +103,7 @@ function doneBy(step: string, tasks: Map<string, Task>): (task: string) => boole
  */
 export async function runStep(options: StepOptions): Promise<StepResult> {
   const { step, metadata, clock, progress } = options
-  const usable = await readJob(options, undefined, await tablesOf(options))
+  const usable = await readJob(options, undefined, await plannedBy(options))
   const { spec } = usable
   options.secrets.push(...spec.secrets, ...secretsIn(options.env.STAGING_URL))
   const steps = stepsOf(spec)
@@ -152,10 +152,10 @@ async function noted({ metadata, step, secrets }: StepOptions, held: HeldRun, le
   return told
 }
 
-/** The tables of sources that the run's plan goes by; none before. */
-async function tablesOf({ metadata, folder, key }: StepOptions): Promise<ListedBySource> {
+/** What the run's plan goes by; undefined where it is not begun. */
+async function plannedBy({ metadata, folder, key }: StepOptions): Promise<Planned | undefined> {
   const found = await runOfKey(metadata.database, jobNameOf(folder), endingOf(key))
-  return found ? plannedTables(metadata, found.run) : {}
+  return found && { tables: await plannedTables(metadata, found.run), hash: found.spec_hash }
 }
 
 /** What the id of the run of a key ends with. */

@@ -148,6 +148,27 @@ test('an extract that has a name of its own has the key by which it was read', a
   assert.deepEqual(loadsOf((await loadJob(folder, {})).loads), [])
 })
 
+test('so has one that globs of its connection leave out, which is loaded, or refused where it has none', async () => {
+  const load = ['"raw.*": { to: dw, from: "*", mode: merge }', 'own: { to: dw, from: orders, mode: merge }']
+  const orders = { name: 'orders', key: ['id'], catalog: null }
+  for (const extract of [
+    ['"*": { from: shop, exclude: [orders] }', 'orders: { from: shop }'],
+    ['"*": { from: shop }', 'orders: { from: shop, query: "SELECT * FROM orders" }'],
+  ]) {
+    const found = {
+      extracts: ['orders', 'bills'],
+      loads: ['own orders', 'raw.bills bills', 'raw.orders orders'],
+    }
+    for (const read of [expanded, outlined]) {
+      assert.deepEqual(await read(jobOf(extract, load), [table('sales', 'bills'), orders]), found)
+      await assert.rejects(
+        read(jobOf(extract, load.slice(0, 1)), [table('sales', 'bills'), { ...orders, key: [] }]),
+        /load\.raw\.\*: mode merge needs a key, and orders has none/,
+      )
+    }
+  }
+})
+
 const ONE = JOB.replace('  "sales.*": { from: shop }\n', '').replace(
   '  "raw.s_*": { to: dw, from: "sales.*" }\n',
   '',

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { after, test } from 'node:test'
+import { after, type TestContext, test } from 'node:test'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { loadJob } from '../../src/config/load.ts'
 import { commandLine } from '../commandLine.ts'
@@ -239,4 +239,68 @@ load: { "*": { to: wh, from: "public.*", mode: replace } }
   await own.query('CREATE TABLE d (id int PRIMARY KEY); DROP TABLE c')
   assert.deepEqual(await loadedBy({ fromPlan: plan }), ['a', 'c'])
   assert.deepEqual(await loadedBy({}), ['a', 'd'])
+})
+
+const OTHER = { code: 'JOB_CHANGED', hint: '--fresh gives the run up and starts another.' }
+
+/** A job of table `a` by a glob; what its glob says may be changed. */
+async function globJob(t: TestContext, name: string) {
+  const own = await freshPostgres(t)
+  await own.query('CREATE TABLE a (id int PRIMARY KEY)')
+  const yaml = (glob: string) => `connections: { s: "${own.url}", wh: "duckdb:wh.duckdb" }
+extract: { "public.*": { from: s, ${glob} } }
+load: { "*": { to: wh, from: "public.*", mode: replace } }
+`
+  const job = await smallJob(t, name, { 'job.yaml': yaml('tables: [a]') })
+  return {
+    job,
+    change: (glob: string) => job.yaml(yaml(glob)),
+    addTable: () => own.query('CREATE TABLE c (id int PRIMARY KEY)'),
+  }
+}
+
+test('a job that changed to tables which its run has not planned is refused as any other change, and the run ends', async t => {
+  const { job, change, addTable } = await globJob(t, 'widened')
+  const { run } = await job.run({ until: 'extract.s' })
+  await addTable()
+  change('tables: [a, c]')
+  const { status, error } = await job.run({ resume: run, acceptChanges: true })
+  assert.equal(status, 'FAILED')
+  assert.partialDeepStrictEqual({ ...(error as Error) }, OTHER)
+  assert.equal((await job.metadata.run(run))!.status, 'FAILED')
+  // Which plans the same.
+  change('tables: [a, c], exclude: [c]')
+  const ended = await job.run({ resume: run, acceptChanges: true })
+  assert.equal(ended.error, undefined)
+  assert.deepEqual(
+    ended.outcome.loaded.map(({ table }) => table),
+    ['a'],
+  )
+})
+
+test('so it is by the steps of an orchestrator', async t => {
+  const { job, change, addTable } = await globJob(t, 'stepwise')
+  for (const step of ['check', 'plan', 'extract.s']) await job.step('first', step)
+  await addTable()
+  change('tables: [a, c]')
+  await assert.rejects(job.step('first', 'models'), OTHER)
+  const { result } = await job.step('first', 'finish')
+  assert.equal(result!.status, 'FAILED')
+  assert.partialDeepStrictEqual({ ...(result!.error as Error) }, OTHER)
+})
+
+test('a run whose job cannot be read again once it is taken ends', async t => {
+  const { job, addTable } = await globJob(t, 'unreadable')
+  const { run } = await job.run({ until: 'extract.s' })
+  await addTable()
+  const { metadata } = job
+  const { reopen } = metadata
+  t.mock.method(metadata, 'reopen', async (...args: Parameters<typeof reopen>) => {
+    const record = await reopen.apply(metadata, args)
+    rmSync(join(job.folder, 'job.yaml'))
+    return record
+  })
+  const { status } = await job.run({ resume: run })
+  assert.equal(status, 'FAILED')
+  assert.equal((await metadata.run(run))!.status, 'FAILED')
 })
