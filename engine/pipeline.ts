@@ -21,6 +21,7 @@ import { withinLimits } from './quality/limits.ts'
 import type { CheckResult } from './quality/rowChecks.ts'
 import type { RunContext } from './runtime/context.ts'
 import { FailureScope } from './runtime/failureScope.ts'
+import { FORGETFUL, runTask } from './runtime/task.ts'
 import { feeds } from './runtime/taskGraph.ts'
 import { extractsOf, graphOf } from './sql/graph.ts'
 import { judgeExtracts, talliesOf } from './transform/extracts.ts'
@@ -95,6 +96,7 @@ async function change(
   const graph = await graphOf(duck, spec)
   const { models } = graph
   for (const { table, from } of spec.loads) outcome.feeds[table] = extractsOf(from, models)
+  await context.turn?.('plan')
   await probe(context)
 
   const { plan, lastRun: planned, lost = [] } = await prepare(context, models)
@@ -125,9 +127,7 @@ async function change(
   outcome.tables = [...judged, ...sets]
   const setChecks = await runSetChecks(context, graph, reads, failures)
 
-  // Another run of the job may have loaded since the plan.
-  await context.turn?.()
-  const lastRun = new Map(await lastRuns(context))
+  const lastRun = context.turn ? await heldNow(context, known) : known
   outcome.changes = await diff(context, sets, lastRun, lookAt(plan), failures, models, reads)
   outcome.tables = [...judged, ...(await withFound(context, sets, outcome.changes))]
   const found = [...outcome.tables.flatMap(table => table.checks), ...setChecks]
@@ -146,4 +146,13 @@ async function change(
         ({ extract }) => fed(extract, target) && !left.some(table => outcome.feeds[table]!.includes(extract)),
       ),
   }
+}
+
+/** Per target, the run whose data it holds once it is this run's turn: another may have loaded since the plan. */
+async function heldNow(context: RunContext, planned: Map<string, string>): Promise<Map<string, string>> {
+  await context.turn?.('diff')
+  const own = { ...context, tasks: FORGETFUL }
+  const held = new Map(await runTask(own, 'probe', one => lastRuns(one)))
+  for (const [target, run] of planned) if (held.get(target) === context.run) held.set(target, run)
+  return held
 }

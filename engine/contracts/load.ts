@@ -137,7 +137,7 @@ export interface LoadCommit {
   syncPoints: SyncPoint[]
   /**
    * The run whose data the target held when the change sets were worked out, null where there was none: the commit fails with
-   * TARGET_CHANGED where it is another by now. Absent from what earlier versions compared.
+   * RUN_OUTDATED where it is another by now. Absent from what earlier versions compared.
    */
   base?: string | null
 }

@@ -123,9 +123,10 @@ async function loadTarget(
   const begun: SyncPoint[] = [{ extract: BEGUN, value: null, run }]
   const results: TargetLoads[] = []
   const left: NonNullable<TargetLoads['left']> = missing.map(table => ({ table }))
+  const base = changes[0]?.base
   const commitOne = async (loadId: string, shares: CommitBatch[], points: SyncPoint[]) => {
     const before = sum(results.flatMap(({ counts }) => counts))
-    results.push(await loadBatches(context, target, loadId, shares, points, before, failed))
+    results.push(await loadBatches(context, target, loadId, shares, { base, points, before }, failed))
   }
   const points = () => {
     const own = pointsOf(
@@ -142,7 +143,7 @@ async function loadTarget(
       await commitOne(whole ? last : `${last}/${index}`, shares, whole ? points() : begun)
     }
   } catch (error) {
-    const free = changes.filter(({ load }) => error instanceof EngineError && isLeftOut(load, error))
+    const free = changes.filter(({ load }) => isOfLoad(load, error))
     if (commits.length > 1 || free.length === 0) throw error
     progress.note(`${connection}: ${(error as Error).message}; tables are committed one by one`)
     let waiting = free
@@ -156,7 +157,7 @@ async function loadTarget(
           const loadId = `${last}/alone/${changes.indexOf(change)}`
           await commitOne(loadId, commitsOf([change])[0]!, begun)
         } catch (cause) {
-          if (!(cause instanceof EngineError) || !isLeftOut(change.load, cause)) throw cause
+          if (!isOfLoad(change.load, cause)) throw cause
           again.push(change)
           left.push({ table: change.load.table, error: plainError(cause) })
         }
@@ -173,6 +174,10 @@ async function loadTarget(
   }
 }
 
+/** Whether the job goes on without a load whose commit failed so. That another run has loaded since is of the whole target. */
+const isOfLoad = (load: Changes['load'], error: unknown): error is EngineError =>
+  error instanceof EngineError && error.code !== 'RUN_OUTDATED' && isLeftOut(load, error)
+
 /** The next run must not take for loaded what this one has compared and left out. */
 async function forgetStates(
   { staging, spec, run }: RunContext,
@@ -186,8 +191,7 @@ async function loadBatches(
   target: Target,
   loadId: string,
   shares: CommitBatch[],
-  syncPoints: SyncPoint[],
-  before: LoadCounts[],
+  { base, points, before }: { base: string | null | undefined; points: SyncPoint[]; before: LoadCounts[] },
   failed: Verification[],
 ): Promise<TargetLoads> {
   const { spec, run, runAt, signal, progress } = context
@@ -214,7 +218,6 @@ async function loadBatches(
       refuseDiffering(verifications)
     }
     const tables = spec.loads.filter(({ to }) => to === loads[0]?.to).map(({ table }) => table)
-    const { base } = shares[0]?.change ?? {}
     const commits = {
       loadId,
       job: spec.job,
@@ -222,7 +225,7 @@ async function loadBatches(
       runAt,
       loads,
       tables,
-      syncPoints,
+      syncPoints: points,
       ...(base !== undefined && { base }),
     }
     const result = await commit(target, commits, check, signal)

@@ -1,7 +1,7 @@
 import { taskName } from '../contracts/taskName.ts'
 import type { Changes } from '../diff/changeSet.ts'
 import { EngineError } from '../errors.ts'
-import { isEarlier, lastRunOf, movedSince } from '../plan/commitOwner.ts'
+import { movedSince } from '../plan/commitOwner.ts'
 import type { Prepared } from '../plan/prepare.ts'
 import { disturbance } from '../plan/standing.ts'
 import type { RunContext } from '../runtime/context.ts'
@@ -23,9 +23,8 @@ export async function checkFromPlan(context: RunContext, resumed: boolean): Prom
     spec.loads.map(({ table }) => store.output<Changes>(taskName('diff', table))),
   )
   if (!prepared || changes.includes(undefined)) return refuse('it did not get as far as the change sets')
-  const { loaded, moved, outdated } = await standing(context, prepared)
-  const [other] = outdated
-  if (moved || other) return refuse(moved ?? `${other!.table}: ${other!.reason}`)
+  const { loaded, moved } = await standing(context, prepared)
+  if (moved) return refuse(moved)
   if (loaded.length === targets.size && !resumed) refuse('it is already loaded')
   const [disturbed] = await disturbedTables(context, loaded)
   if (disturbed) refuse(`${disturbed.table}: ${disturbed.reason}`)
@@ -35,7 +34,7 @@ export async function checkFromPlan(context: RunContext, resumed: boolean): Prom
 }
 
 /**
- * Fails with RESUME_REFUSED where a run cannot go on as it was planned: a target holds the data of a run that began later.
+ * Fails with RESUME_REFUSED where a run cannot go on as it was planned: a target holds another run's data by now.
  * Gives the targets that have its load, and the tables that are not what its change sets were worked out against.
  */
 export async function checkResume(
@@ -44,12 +43,12 @@ export async function checkResume(
   const { spec, run, tasks: store } = context
   const prepared = await store.output<Prepared>('plan')
   if (!prepared) return { loaded: [], disturbed: [] }
-  const { loaded, moved, outdated } = await standing(context, prepared)
+  const { loaded, moved } = await standing(context, prepared)
   if (moved)
     throw new EngineError('RESUME_REFUSED', `run ${run}: ${moved}`, {
       hint: `Nothing is lost: run ${spec.job} anew, with --fresh.`,
     })
-  return { loaded, disturbed: [...outdated, ...(await disturbedTables(context, loaded))] }
+  return { loaded, disturbed: await disturbedTables(context, loaded) }
 }
 
 /** Tables of targets that have not loaded the run, of which it has the differences alone, and which are others by now. */
@@ -64,14 +63,10 @@ async function disturbedTables({ spec, tasks, targets, signal }: RunContext, loa
   return found
 }
 
-/**
- * Targets that have the run's load; and of those that have not: how one is another run's by now that began later, and by table what is
- * to be compared again, since one that began earlier has loaded it.
- */
+/** Targets that have the run's load, and how one that has not differs from what its rows were compared with, or are to be. */
 async function standing({ spec, run, targets, signal, tasks }: RunContext, prepared: Prepared) {
   const planned = new Map(prepared.lastRun)
   const loaded: string[] = []
-  const outdated: { table: string; reason: string }[] = []
   let moved: string | undefined
   for (const [name, target] of targets) {
     const points = await target.syncPoints(spec.job, signal)
@@ -79,14 +74,16 @@ async function standing({ spec, run, targets, signal, tasks }: RunContext, prepa
       loaded.push(name)
       continue
     }
+    const own = spec.loads.filter(({ to }) => to === name)
+    const found = await Promise.all(own.map(({ table }) => tasks.output<Changes>(taskName('diff', table))))
     const base = planned.get(name) ?? null
-    const since = movedSince(base, points, run)
-    if (since && !isEarlier(lastRunOf(points, run), run)) moved ??= `${name}: ${since}`
-    for (const { table } of spec.loads.filter(({ to }) => to === name)) {
-      const changes = await tasks.output<Changes>(taskName('diff', table))
-      const reason = changes && movedSince(changes.base === undefined ? base : changes.base, points, run)
-      if (reason) outdated.push({ table, reason })
+    const compared = found.flatMap(changes =>
+      changes ? [changes.base === undefined ? base : changes.base] : [],
+    )
+    for (const each of compared.length > 0 ? compared : [base]) {
+      const since = movedSince(each, points, run)
+      if (since) moved ??= `${name}: ${since}`
     }
   }
-  return { loaded, moved, outdated }
+  return { loaded, moved }
 }

@@ -20,28 +20,26 @@ const IN_PART = ' (in part)'
 
 /**
  * How a target, by its sync points, has moved since `run` compared its rows with what run `base` left there; undefined where it has
- * not. Batches of its own that it has committed since hide the part that another had left.
+ * not. What the run itself has committed is none: batches, which hide the part that another had left, or by another connection.
  */
 export function movedSince(base: string | null, points: SyncPoint[], run: string): string | undefined {
   const holds = lastRunOf(points, run) ?? null
-  const hidden = base?.endsWith(IN_PART) && points.some(point => point.extract === BEGUN && point.run === run)
-  if (holds === base || hidden) return undefined
+  const isOwn =
+    holds === run ||
+    (base?.endsWith(IN_PART) &&
+      points.some(point => point.extract === BEGUN && point.run === run) &&
+      points.every(point => point.run <= run))
+  if (holds === base || isOwn) return undefined
   return `it was compared as ${base === null ? 'never loaded' : `run ${base} left it`}, and ${
     holds === null ? 'knows of no load now' : `run ${holds} has loaded it since`
   }`
 }
 
-/** Fails with TARGET_CHANGED where a target holds another run's data than a commit's rows were compared with. */
+/** Fails with RUN_OUTDATED where a target holds another run's data than a commit's rows were compared with. */
 export function refuseMoved(points: SyncPoint[], { base, job, run }: LoadCommit, target: string): void {
   const moved = base === undefined ? undefined : movedSince(base, points, run)
   if (moved === undefined) return
-  throw new EngineError('TARGET_CHANGED', `${target}: ${moved}`, {
-    hint: isEarlier(lastRunOf(points, run), run)
-      ? `Nothing was loaded. Compare again what it has read: nightfreight resume ${run}`
-      : `Nothing was loaded. Run ${job} anew, with --fresh.`,
+  throw new EngineError('RUN_OUTDATED', `${target}: ${moved}`, {
+    hint: `Nothing was loaded. Run ${job} anew, with --fresh.`,
   })
 }
-
-/** Whether a run began before another: what it left there can be compared with. */
-export const isEarlier = (holds: string | undefined, run: string): boolean =>
-  holds !== undefined && holds < run

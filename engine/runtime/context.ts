@@ -48,8 +48,8 @@ export interface RunContext {
   corrections(table: string): Promise<Correction[]>
   /** Waits until these extracts may be read beside what others read, and gives what says that they are. */
   acquireSlots(extracts: string[]): Promise<() => Promise<void>>
-  /** Waits until runs of the job that began before this one have loaded; absent where none can be under way. */
-  turn?(): Promise<void>
+  /** Waits, at one of the two, until runs of the job that began before this one have loaded; absent where none can be under way. */
+  turn?(before: 'plan' | 'diff'): Promise<void>
   /** Stops what is going on, at once. */
   signal: AbortSignal
   /** No further task begins once it is set: the run stops at the next commit. */

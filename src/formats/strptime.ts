@@ -24,15 +24,25 @@ export function nanosPattern(format: string): string | undefined {
   const at = pieces.findIndex(({ letter }) => letter === 'n')
   if (at < 0) return undefined
   const before = pieces[at - 1]?.sign
+  // Behind digits only those are its own that are left of them: nine, or fewer, which have no more than they say.
   const digits =
     before === undefined || /\d/.test(before)
-      ? String.raw`\d{6}(?:[1-9]\d\d|\d[1-9]\d|\d\d[1-9])`
+      ? String.raw`\d{${glued(pieces.slice(0, at)) + 6}}(?:[1-9]\d\d|\d[1-9]\d|\d\d[1-9])`
       : String.raw`${escaped(before)}\d{6}\d{0,2}[1-9]0*`
   const behind = pieces.slice(at + 1)
   const next = behind.findIndex(({ letter }) => letter !== undefined)
   const signs = behind.slice(0, next < 0 ? undefined : next).map(({ sign }) => escaped(sign!))
-  return `${digits}${signs.join('')}${next < 0 ? '$' : (OFFSETS[behind[next]!.letter!] ?? '')}`
+  return `${digits}${signs.join('')}${next < 0 ? String.raw`\s*$` : (OFFSETS[behind[next]!.letter!] ?? '')}`
 }
+
+/** How many digits the letters at the end of these pieces stand for. */
+function glued(pieces: ReturnType<typeof piecesOf>): number {
+  const last = pieces.at(-1)
+  const digits = last?.sign === undefined ? (DIGITS[last?.letter ?? ''] ?? 0) : /\d/.test(last.sign) ? 1 : 0
+  return digits === 0 ? 0 : digits + glued(pieces.slice(0, -1))
+}
+
+const DIGITS: Record<string, number> = { Y: 4, y: 2, m: 2, d: 2, H: 2, I: 2, M: 2, S: 2, j: 3 }
 
 /** How texts of an offset begin, by their letter. */
 const OFFSETS: Record<string, string> = { z: String.raw`\s*[Zz+-]`, Z: String.raw`\s*[A-Za-z]` }

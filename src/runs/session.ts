@@ -27,7 +27,7 @@ import { takeSlots } from './slots.ts'
 import { stagedJobs } from './stagedJob.ts'
 import { openStaging } from './staging.ts'
 import { leftTemps, makeTemp, removeTemp } from './tempFolder.ts'
-import { waitForTurn } from './turn.ts'
+import { turnOf, waitForTurn } from './turn.ts'
 
 /** Everything that a run works with, open. */
 export type JobContext = RunContext & { spec: JobSpec }
@@ -94,8 +94,10 @@ export async function openSession(
       return takeSlots(metadata, pools, progress.note, AbortSignal.any([signal, stop]))
     },
     ...((spec.schedule?.maxActiveRuns ?? 1) > 1 && {
-      turn: () =>
-        waitForTurn({ metadata, clock, note: progress.note }, record, AbortSignal.any([signal, stop])),
+      turn: async before => {
+        const means = { metadata, clock, note: progress.note }
+        if (before === turnOf(spec)) await waitForTurn(means, record, AbortSignal.any([signal, stop]))
+      },
     }),
     corrections: async table => {
       const own = await correctionsOf(metadata, spec.job, table)

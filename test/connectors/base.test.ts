@@ -21,7 +21,7 @@ for (const { kind, fresh } of [
       for (const base of [null, 'L0', 'L2 (in part)']) {
         const staged = await stage(target, 'L2', {}, `${rows("(1, 'A')", "(3, 'c')")} AS v(id, x)`)
         await assert.rejects(target.commit({ ...commitOf('L2', staged), base }, signal), {
-          code: 'TARGET_CHANGED',
+          code: 'RUN_OUTDATED',
           message: /it was compared as .*, and run L1 has loaded it since$/,
         })
         await target.abandon('L2')

@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import { createLog } from '../../src/cli/log.ts'
 import { runJob } from '../../src/runs/runJob.ts'
+import { turnOf } from '../../src/runs/turn.ts'
+import type { JobSpec } from '../../src/spec/job.ts'
+import { commandLine } from '../commandLine.ts'
 import { overBoth } from '../metadata/stores.ts'
 import { freshPostgres } from '../servers.ts'
 
@@ -86,4 +90,41 @@ resources: { memory: 300MB, threads: 1 }
       [[1, 1]],
     )
   })
+})
+
+test('two connections into one lake are loaded by one run, and by the next', async t => {
+  const folder = mkdtempSync(join(tmpdir(), 'nightfreight-side-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  writeFileSync(join(folder, 'in.csv'), 'id,n\n1,1\n2,2\n')
+  writeFileSync(
+    join(folder, 'job.yaml'),
+    `job: two
+connections: { drop: "file://${folder}", a: "lake://${folder}/lake", b: "lake://${folder}/lake" }
+extract: { items: { from: drop, files: in.csv, take: all, key: id, schema: { id: INT, n: INT } } }
+load:
+  one: { to: a, from: items, key: id, on_error: continue }
+  two: { to: b, from: items, key: id, on_error: continue }
+parallelism: { max_parallel_loads: 1 }
+`,
+  )
+  for (const n of [1, 2]) {
+    writeFileSync(join(folder, 'in.csv'), `id,n\n1,${n}\n2,2\n`)
+    const { code, output } = await commandLine(join(folder, 'home'), ['run', folder, '--json'])
+    assert.equal(code, 0, output)
+  }
+})
+
+test('a run whose reading takes something away, or that has its target alone, waits before its plan', () => {
+  const connector = (name: string) => ({ connector: { name } })
+  const of = (extract: object, to = 'postgres') =>
+    turnOf({
+      extracts: [{ options: {} }, extract],
+      loads: [{ to: 'w' }],
+      connections: { w: connector(to) },
+    } as unknown as JobSpec)
+  assert.equal(of({ options: { files: ['*'], after: 'keep' } }), 'diff')
+  assert.equal(of({ options: { table: 't' } }), 'diff')
+  for (const after of ['move', 'delete', 'archive']) assert.equal(of({ options: { after } }), 'plan')
+  assert.equal(of({ options: {}, changes: {} }), 'plan')
+  assert.equal(of({ options: {} }, 'duckdb'), 'plan')
 })

@@ -107,7 +107,10 @@ export class MysqlTarget implements Target {
   async syncPoints(job: string, signal: AbortSignal): Promise<SyncPoint[]> {
     await this.enter(signal)
     if (!(await targetTable(this.session, 'nightfreight_sync_points'))) return []
-    return this.session.rows<SyncPoint>(pointsSql(job), signal)
+    return this.session.rows<SyncPoint>(
+      `SELECT extract, value, run FROM nightfreight_sync_points WHERE job = ${literal(job)} ORDER BY extract`,
+      signal,
+    )
   }
 
   async committed(loadId: string, signal: AbortSignal): Promise<CommitResult | undefined> {
@@ -176,9 +179,12 @@ export class MysqlTarget implements Target {
       return earlier
     }
     const tables = loads.map(({ table }) => table)
-    return withTableLocks(this.session, tables, signal, async () => {
+    return withTableLocks(this.session, commit, signal, async () => {
       // Whoever was at them before may have been cut off once it had committed.
       await settleMade(this.session, { loadId, locked: tables }, signal)
+      // Nobody else commits what is the job's until this has ended.
+      const repeated = (await this.committed(loadId, signal)) !== undefined
+      if (!repeated) refuseMoved(await this.syncPoints(commit.job, signal), commit, this.name)
       return this.commitLocked(commit, signal, check)
     })
   }
@@ -286,7 +292,6 @@ export class MysqlTarget implements Target {
       if (isDuplicate(error)) return undefined
       throw error
     }
-    refuseMoved(await ask<SyncPoint>(session, `${pointsSql(job)} FOR UPDATE`, signal), commit, this.name)
     const [time] = await ask(session, 'SELECT CAST(UTC_TIMESTAMP(6) AS CHAR) AS now', signal)
     const existing = new Set((await stagingTables(this.session)).map(({ table }) => table))
     const tables = new Map<StagedLoad, LoadTables>()
@@ -392,6 +397,3 @@ export class MysqlTarget implements Target {
 
 /** A column of a foreign key, by either table. */
 const BOUND = [1832, 1833]
-
-const pointsSql = (job: string) =>
-  `SELECT extract, value, run FROM nightfreight_sync_points WHERE job = ${literal(job)} ORDER BY extract`

@@ -223,7 +223,7 @@ export class PostgresChangeLog implements ChangeLog {
     )
     return others.map(
       ({ slot_name, bytes }) =>
-        `${slot_name} keeps ${megabytes(Number(bytes ?? 0))} here, too, for another job, or this one under a former name: SELECT pg_drop_replication_slot('${slot_name}'); drops it`,
+        `${slot_name} keeps ${megabytes(Number(bytes ?? 0))} here, too, for another job, or this one under a former name. Only where no job has that name any more: SELECT pg_drop_replication_slot('${slot_name}');`,
     )
   }
 
