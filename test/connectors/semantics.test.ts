@@ -9,6 +9,7 @@ import type { Target } from '../../engine/contracts/target.ts'
 import { diff } from '../../engine/diff/diff.ts'
 import { accountBeforeLoad, accountLoads } from '../../engine/load/accounts.ts'
 import { load } from '../../engine/load/load.ts'
+import { lastRunOf } from '../../engine/plan/commitOwner.ts'
 import { FailureScope } from '../../engine/runtime/failureScope.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { lookAt } from '../../engine/verify/standing.ts'
@@ -26,6 +27,7 @@ import {
   syncPointsOf,
   taskStoreOf,
 } from './everyMode.ts'
+import { signal } from './loading.ts'
 import { clockColumns, type Held, keyOf, lineOf, loaded, type Row, textOf } from './model.ts'
 
 /** Random loads of a run, and of these so many a target: `npm run soak:semantics` tries more. */
@@ -216,7 +218,10 @@ async function runOnce(
     )
     const before = new Map(last ? [['w', given.lost ? 'lost' : last]] : [])
     const failures = new FailureScope(context)
-    const changes = await diff(context, [table], before, lookAt({ reads: [], loads: [] }), failures)
+    const found = await diff(context, [table], before, lookAt({ reads: [], loads: [] }), failures)
+    // Of a lost run what is staged is gone, not what it has loaded.
+    const base = lastRunOf(await target.syncPoints(context.spec.job, signal), run) ?? null
+    const changes = found.map(each => ({ ...each, base }))
     accountBeforeLoad([], [table], [], changes)
     const results = await load(context, changes, syncPointsOf(run), failures, [], before)
     failures.check()

@@ -119,7 +119,8 @@ export class Sweep {
       const lastRun = new Map(last === undefined ? [] : [['w', last]])
       const changes = await diff(context, [table], lastRun, lookAt({ reads: [], loads }), failures)
       failures.check()
-      return changes
+      // Of the lost one what is staged is gone, and no more.
+      return changes.map(each => ({ ...each, base: last === undefined ? null : 'first' }))
     }
     try {
       const nights = {
