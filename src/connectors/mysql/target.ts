@@ -179,10 +179,10 @@ export class MysqlTarget implements Target {
       return earlier
     }
     const tables = loads.map(({ table }) => table)
-    return withTableLocks(this.session, commit, signal, async () => {
+    return withTableLocks(this.session, tables, signal, async () => {
       // Whoever was at them before may have been cut off once it had committed.
       await settleMade(this.session, { loadId, locked: tables }, signal)
-      // Nobody else commits what is the job's until this has ended.
+      // Whoever else loads one of the tables waits until this has ended.
       const repeated = (await this.committed(loadId, signal)) !== undefined
       if (!repeated) refuseMoved(await this.syncPoints(commit.job, signal), commit, this.name)
       return this.commitLocked(commit, signal, check)

@@ -128,19 +128,17 @@ export const none = ({ table }: StagedLoad): LoadCounts => ({
 })
 
 /**
- * Waits, in a load's transaction, for those that load one of the tables, and for the job's own: what each statement sees of a table then has all
+ * Waits, in a load's transaction, for those that load one of the tables: what each statement sees of a table then has all
  * that they left. Whoever only reads or writes rows does not wait.
  */
 export async function lockTables(
   session: TargetSession,
   tables: string[],
-  job: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const names = [quoteLiteral(`job ${job}`), ...tables.map(table => `'table ' || ${nameOf(table)}`)]
   await session.query(
-    `SELECT pg_advisory_xact_lock(key) FROM (SELECT DISTINCT hashtextextended('nightfreight ' || name, 0) AS key
-       FROM unnest(ARRAY[${names.join(', ')}]::text[]) AS name ORDER BY key) AS keys`,
+    `SELECT pg_advisory_xact_lock(key) FROM (SELECT DISTINCT hashtextextended('nightfreight table ' || name, 0) AS key
+       FROM unnest(ARRAY[${tables.map(nameOf).join(', ')}]::text[]) AS name ORDER BY key) AS keys`,
     [],
     signal,
   )

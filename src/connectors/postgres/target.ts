@@ -247,7 +247,7 @@ export class PostgresTarget implements Target {
     )
     if (fresh.count === 0) return undefined
     const tables = loads.map(({ table }) => table)
-    await lockTables(this.session, tables, job, signal)
+    await lockTables(this.session, tables, signal)
     refuseMoved(await this.syncPoints(job, signal), commit, this.name)
     const columns = await columnsOfTables(this.session, tables)
     const changing = this.touched(commit)
