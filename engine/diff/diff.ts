@@ -1,5 +1,4 @@
 import type { PlannedLoad } from '../contracts/load.ts'
-import { mirrors } from '../contracts/semantics.ts'
 import type { StagedFile } from '../contracts/staging.ts'
 import { taskName } from '../contracts/taskName.ts'
 import { loadKeyPolicy } from '../plan/keyPolicy.ts'
@@ -76,10 +75,6 @@ async function diffLoad(
   const task = taskName('diff', planned.table)
   progress.started(task)
   const load = await evolved(context, planned, lastRun)
-  if (mirrors(load) && load.compare.length + load.ignore.length > 0)
-    progress.note(
-      `${load.to}.${load.table}: every column counts in mode ${load.mode}, whatever compare and ignore say`,
-    )
   const judged = {
     name: table.name,
     rows: allRows(context.root, dataSet(table)),
