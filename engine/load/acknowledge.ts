@@ -54,9 +54,8 @@ export async function acknowledgeLogs(
     ({ from }) => from,
   )
   for (const [connection, reads] of followed) {
-    const [loaded, left] = [true, false].map(wanted =>
-      reads.filter(read => isLoaded(context, outcome, failures, read) === wanted),
-    ) as [PlannedRead[], PlannedRead[]]
+    const found = Map.groupBy(reads, read => isLoaded(context, outcome, failures, read))
+    const [loaded, left] = [found.get(true) ?? [], found.get(false) ?? []]
     const [first] = loaded
     if (!first) continue
     const unplanned = context.spec.extracts.filter(

@@ -66,9 +66,11 @@ export class KeptLogs {
   private due(jobs: ScheduledJob[]): ScheduledJob[] {
     const isKnown = ({ name, logged }: ScheduledJob) =>
       logged!.extracts.some(({ changes }) => changes) || this.logs.some(({ job }) => job === name)
-    const [others, due] = [false, true].map(known =>
-      jobs.filter(job => job.logged && isKnown(job) === known),
-    ) as [ScheduledJob[], ScheduledJob[]]
+    const found = Map.groupBy(
+      jobs.filter(({ logged }) => logged),
+      isKnown,
+    )
+    const [due, others] = [found.get(true) ?? [], found.get(false) ?? []]
     return others.length === 0 ? due : [...due, others[this.turns++ % others.length]!]
   }
 }
