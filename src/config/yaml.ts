@@ -1,5 +1,6 @@
 import {
   type Alias,
+  type Document,
   isAlias,
   isMap,
   isScalar,
@@ -41,14 +42,7 @@ interface YamlFault {
 }
 
 /** Reads a file in which references may stand unquoted. */
-export function readYaml(text: string): Yaml {
-  const { parsed, lines, faults } = parse(text)
-  const reader = new Reader()
-  const root = reader.node(parsed.contents, [])
-  const isBroken = faults.length > 0
-  const others = [...parsed.warnings.map(faultOf), ...reader.faults]
-  return { text, lines, root, faults: isBroken ? faults : others, isBroken }
-}
+export const readYaml = (text: string): Yaml => parse(text).yaml
 
 /** The keys of the mapping below one at the top; none where there is no such. */
 export const keysBelow = (text: string, key: string): string[] => [
@@ -64,8 +58,8 @@ export function withEntries(
   text: string,
   added: Record<string, Record<string, unknown>>,
 ): string {
-  const { root, lines, faults } = readYaml(text)
-  const { parsed } = parse(text)
+  const { parsed, yaml } = parse(text)
+  const { root, lines, faults } = yaml
   if (root.scalar === null) parsed.contents = null
   else if (!isMap(parsed.contents)) faults.push({ at: root.at ?? 0, message: 'expected a mapping' })
   for (const [section, entries] of Object.entries(added)) {
@@ -100,7 +94,7 @@ export function withEntries(
   return unveil(parsed.toString({ lineWidth: 0 }))
 }
 
-function parse(text: string) {
+function parse(text: string): { parsed: Document.Parsed; yaml: Yaml } {
   const lines = new LineCounter()
   const parsed = parseDocument(veil(text), {
     lineCounter: lines,
@@ -108,7 +102,12 @@ function parse(text: string) {
     resolveKnownTags: false,
     customTags: [verbatimTag],
   })
-  return { parsed, lines, faults: parsed.errors.map(faultOf) }
+  const errors = parsed.errors.map(faultOf)
+  const reader = new Reader()
+  const root = reader.node(parsed.contents, [])
+  const isBroken = errors.length > 0
+  const faults = isBroken ? errors : [...parsed.warnings.map(faultOf), ...reader.faults]
+  return { parsed, yaml: { text, lines, root, faults, isBroken } }
 }
 
 const faultOf = ({ code, message, pos: [at] }: YAMLError): YamlFault => ({

@@ -121,7 +121,8 @@ connections:
   ${from}: "${line(from)}"
   ${to}: "${line(to)}"
 `
-  const missing = [from, to].filter(name => !connectionNames(before).includes(name))
+  const there = connectionNames(before)
+  const missing = [from, to].filter(name => !there.includes(name))
   if (missing.length === 0) return undefined
   return withEntries(file, before, {
     connections: Object.fromEntries(missing.map(name => [name, line(name)])),
