@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { posix } from 'node:path'
 import { byName, type DropCursor, isTaken, type Taken } from './cursor.ts'
-import type { DropOptions } from './options.ts'
+import { type DropOptions, takesAway } from './options.ts'
 import { ifNew, isNamed, listed, markerOf, shown } from './select.ts'
 import type { DropStore, Entry } from './store.ts'
 
@@ -26,7 +26,7 @@ export async function clearTaken(
   cursor: DropCursor,
   beside: Beside[],
 ): Promise<string[]> {
-  if (options.after === 'keep') return []
+  if (!takesAway(options)) return []
   const { aside } = options
   const accounts = beside.map(each => ({ ...each, taken: each.cursor && byName(each.cursor) }))
   const taken = byName(cursor)

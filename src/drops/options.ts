@@ -102,6 +102,10 @@ export interface DropOptions extends z.infer<typeof dropOptions> {
   aside?: Aside[]
 }
 
+/** Whether files go from where they lie once their rows are committed, by the options of any extract. */
+export const takesAway = (options: { after?: DropOptions['after'] }): boolean =>
+  (options.after ?? 'keep') !== 'keep'
+
 /** The keys that say how a text is written, of a file in this format. */
 export function textFormat(options: DropOptions, format: Format): TextFormat {
   return { ...options, format: format as TextFormat['format'] }

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Clock } from '../../engine/contracts/tasks.ts'
 import { ownValue } from '../../engine/ownValue.ts'
+import { takesAway } from '../drops/options.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import type { RunRecord } from '../metadata/runs.ts'
 import type { JobSpec } from '../spec/job.ts'
@@ -15,11 +16,10 @@ const POLL_INTERVAL_MS = 500
  * before its plan.
  */
 export function turnOf({ extracts, loads, connections }: JobSpec): 'plan' | 'diff' {
-  const takesAway = extracts.some(
-    ({ changes, options }) => changes || ((options as { after?: string }).after ?? 'keep') !== 'keep',
-  )
-  const isAlone = loads.some(({ to }) => ownValue(connections, to)?.connector.name === 'duckdb')
-  return takesAway || isAlone ? 'plan' : 'diff'
+  const isAlone =
+    extracts.some(({ changes, options }) => changes || takesAway(options as object)) ||
+    loads.some(({ to }) => ownValue(connections, to)?.connector.capabilities.exclusive)
+  return isAlone ? 'plan' : 'diff'
 }
 
 /** Waits until no run of the job is under way that began before this one. An abort ends the waiting. */

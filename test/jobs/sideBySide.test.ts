@@ -6,6 +6,9 @@ import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import { createLog } from '../../src/cli/log.ts'
+import type { Connector } from '../../src/connectors/declare/define.ts'
+import { duckdb } from '../../src/connectors/duckdb/index.ts'
+import { postgres } from '../../src/connectors/postgres/index.ts'
 import { runJob } from '../../src/runs/runJob.ts'
 import { turnOf } from '../../src/runs/turn.ts'
 import type { JobSpec } from '../../src/spec/job.ts'
@@ -115,16 +118,15 @@ parallelism: { max_parallel_loads: 1 }
 })
 
 test('a run whose reading takes something away, or that has its target alone, waits before its plan', () => {
-  const connector = (name: string) => ({ connector: { name } })
-  const of = (extract: object, to = 'postgres') =>
+  const of = (extract: object, to: Pick<Connector, 'capabilities'> = postgres) =>
     turnOf({
       extracts: [{ options: {} }, extract],
       loads: [{ to: 'w' }],
-      connections: { w: connector(to) },
+      connections: { w: { connector: to } },
     } as unknown as JobSpec)
   assert.equal(of({ options: { files: ['*'], after: 'keep' } }), 'diff')
   assert.equal(of({ options: { table: 't' } }), 'diff')
   for (const after of ['move', 'delete', 'archive']) assert.equal(of({ options: { after } }), 'plan')
   assert.equal(of({ options: {}, changes: {} }), 'plan')
-  assert.equal(of({ options: {} }, 'duckdb'), 'plan')
+  assert.equal(of({ options: {} }, duckdb), 'plan')
 })

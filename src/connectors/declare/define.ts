@@ -46,6 +46,8 @@ export interface Capabilities {
   compresses?: boolean
   /** Makes and drops partitions of its tables. */
   partitions?: boolean
+  /** One process at a time can have it open. */
+  exclusive?: boolean
 }
 
 /** What the composition root gives a connector. */

@@ -18,6 +18,7 @@ export const duckdb = defineConnector({
     incremental: false,
     fits: true,
     indexes: true,
+    exclusive: true,
     modes: ['append', 'merge', 'replace', 'partition', 'scd2'],
   },
   types: [],
