@@ -1,20 +1,16 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, test } from 'node:test'
+import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { Duck } from '../../engine/sql/duckdb.ts'
 import { openMetadata } from '../../src/metadata/open.ts'
 import { commandLine } from '../commandLine.ts'
 import { freshMariadb, freshPostgres } from '../servers.ts'
+import { copying } from './copying.ts'
 
-const folder = mkdtempSync(join(tmpdir(), 'nightfreight-copy-'))
-after(() => rmSync(folder, { recursive: true }))
+const { folder, home, copy, rows } = copying()
 const postgres = await freshPostgres()
 const mariadb = await freshMariadb()
-const home = join(folder, 'home')
-const copy = (...args: string[]) => commandLine(home, ['copy', ...args])
 
 await postgres.query(`
   CREATE TABLE orders (id int PRIMARY KEY, note text, amount numeric(12,2));
@@ -24,15 +20,6 @@ await postgres.query(`
   CREATE TABLE sales."Order Details" (a int, b int, q float8, PRIMARY KEY (a, b));
   INSERT INTO sales."Order Details" VALUES (1, 1, 0.5), (1, 2, 1.5);
   CREATE TABLE sales.tmp_x (id int PRIMARY KEY);`)
-
-async function rows(path: string, sql: string) {
-  const duck = await Duck.open({ path })
-  try {
-    return await duck.rows(sql)
-  } finally {
-    duck.close()
-  }
-}
 
 test('a schema goes over in one command; the next copy loads what changed, and deletes what is gone', async () => {
   const target = join(folder, 'dw.duckdb')

@@ -1,29 +1,16 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: names and texts that look like references of job.yaml
 /** What is typed for a copy means itself, whatever else it looks like. */
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, test } from 'node:test'
+import { test } from 'node:test'
 import { pathToFileURL } from 'node:url'
-import { Duck } from '../../engine/sql/duckdb.ts'
 import { commandLine } from '../commandLine.ts'
 import { freshPostgres } from '../servers.ts'
+import { copying } from './copying.ts'
 
-const folder = mkdtempSync(join(tmpdir(), 'nightfreight-copy-'))
-after(() => rmSync(folder, { recursive: true }))
+const { folder, home, copy, rows } = copying()
 const postgres = await freshPostgres()
-const home = join(folder, 'home')
-const copy = (...args: string[]) => commandLine(home, ['copy', ...args])
-
-async function rows(path: string, sql: string) {
-  const duck = await Duck.open({ path })
-  try {
-    return await duck.rows(sql)
-  } finally {
-    duck.close()
-  }
-}
 
 test('a file is copied by its name, also where that would match others as a glob, holds a space, or comes as a URL', async () => {
   const place = join(folder, 'odd [1] ${HOME}')

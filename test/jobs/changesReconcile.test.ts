@@ -34,6 +34,18 @@ const followed = (hooks: Hooks, fresh: typeof freshMariadb, extract = '') =>
     ],
   })
 
+/** The same table with a history, whose changes are appended. */
+async function historyOf(hooks: Hooks, fresh: typeof freshMariadb, extract = '') {
+  const table = await followed(hooks, fresh, `, history: true${extract}`)
+  table.job.yaml(
+    table.yaml.replace(
+      'key: id, deletes: hard, guard: { max_delete_share: 1 }',
+      'key: [id, change_number], mode: append',
+    ),
+  )
+  return table
+}
+
 const ROWS = 'SELECT * FROM told ORDER BY id'
 const same = async ({ query }: Pick<FreshDatabase, 'query'>) =>
   assert.deepEqual(await warehouse.query(ROWS), await query(ROWS))
@@ -76,14 +88,8 @@ test('mariadb: what the log missed is named and repaired when it is asked for', 
 })
 
 test('mariadb: a history gets what its log missed as changes, as often as the job says', async t => {
-  const table = await followed(t, freshMariadb, ', history: true, reconcile: 1s')
-  const { query, job, yaml } = table
-  job.yaml(
-    yaml.replace(
-      'key: id, deletes: hard, guard: { max_delete_share: 1 }',
-      'key: [id, change_number], mode: append',
-    ),
-  )
+  const table = await historyOf(t, freshMariadb, ', reconcile: 1s')
+  const { query, job } = table
   const run = async () => {
     const { error, outcome } = await job.run({ fresh: true })
     assert.equal(error, undefined)
@@ -221,13 +227,7 @@ test('a table is compared when its interval is over, and not before', async t =>
 })
 
 test('postgres: a history that is emptied and filled again is read from its log alone, and compared where that does not tell why its file is another', async t => {
-  const { query, job, yaml } = await followed(t, freshPostgres, ', history: true')
-  job.yaml(
-    yaml.replace(
-      'key: id, deletes: hard, guard: { max_delete_share: 1 }',
-      'key: [id, change_number], mode: append',
-    ),
-  )
+  const { query, job } = await historyOf(t, freshPostgres)
   const run = async () => {
     const { error, outcome } = await job.run({ fresh: true })
     assert.equal(error, undefined)
@@ -265,13 +265,7 @@ test('postgres: a history that is emptied and filled again is read from its log 
 })
 
 test('postgres: a history is compared where its table was written anew after it was emptied, in one transaction, too', async t => {
-  const { query, job, yaml } = await followed(t, freshPostgres, ', history: true')
-  job.yaml(
-    yaml.replace(
-      'key: id, deletes: hard, guard: { max_delete_share: 1 }',
-      'key: [id, change_number], mode: append',
-    ),
-  )
+  const { query, job } = await historyOf(t, freshPostgres)
   const updates = async (statements: string[]) => {
     for (const sql of statements) await query(sql)
     const { error, outcome } = await job.run({ fresh: true })

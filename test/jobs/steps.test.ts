@@ -210,13 +210,16 @@ load: { rows: { to: wh, from: rows, key: id } }
   await assert.rejects(job.step('second', 'load.wh'), { code: 'JOB_CHANGED' })
 })
 
-test('a run whose end alone has failed is ended by a repeat of the last step, unless it was cancelled; any other stays as it is', async t => {
-  const job = await smallJob(t, 'ending', {
-    'job.yaml': `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }
+/** A job whose last step moves the files that it has read. */
+const MOVING = `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }
 extract: { rows: { from: in, files: "*.csv", after: move, to: done, key: id, schema: { id: BIGINT } } }
 load: { loaded: { to: wh, from: clean, mode: merge, key: id } }
 retries: { limit: 0 }
-`,
+`
+
+test('a run whose end alone has failed is ended by a repeat of the last step, unless it was cancelled; any other stays as it is', async t => {
+  const job = await smallJob(t, 'ending', {
+    'job.yaml': MOVING,
     'seen.sql': 'SELECT id FROM rows',
     'clean.sql': 'SELECT id FROM seen',
     'in/first.csv': 'id\n1\n',
@@ -258,11 +261,7 @@ retries: { limit: 0 }
 
 test('a run that was given up, or that a later one has loaded after, is not ended by its last step', async t => {
   const job = await smallJob(t, 'given_up', {
-    'job.yaml': `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }
-extract: { rows: { from: in, files: "*.csv", after: move, to: done, key: id, schema: { id: BIGINT } } }
-load: { loaded: { to: wh, from: clean, mode: merge, key: id } }
-retries: { limit: 0 }
-`,
+    'job.yaml': MOVING,
     'clean.sql': 'SELECT id FROM rows',
     'in/1.csv': 'id\n1\n',
   })
